@@ -1,0 +1,53 @@
+import type { JobStore } from "../core/ports/job-store.ts";
+import type { MetadataIndex } from "../core/ports/metadata-index.ts";
+import type { ObjectStore } from "../core/ports/object-store.ts";
+import type { Publisher } from "../core/ports/publisher.ts";
+import type { Source } from "../core/ports/source.ts";
+import type { WorkItems } from "../core/ports/work-items.ts";
+
+/** What a pipeline's `source` setting tells the broker's adapter, once validated by its schema. */
+export interface SourceSettings {
+  /** Becomes `broker_id` of the messages. */
+  id: string;
+  topic: string;
+  subscription: string;
+}
+
+/** One opened broker: one publisher, any number of sources. */
+export interface Broker {
+  readonly publisher: Publisher;
+  openSource(settings: SourceSettings): Promise<Source>;
+  close(): Promise<void>;
+}
+
+/** What every adapter is opened with besides its own settings. */
+export interface AdapterContext {
+  /** Folder of the embedded parts. */
+  dataDir: string;
+}
+
+export interface BrokerAdapter {
+  open(context: AdapterContext): Promise<Broker>;
+}
+
+export interface StoreAdapter {
+  open(settings: Readonly<Record<string, unknown>>, context: AdapterContext): Promise<ObjectStore>;
+}
+
+export interface IndexAdapter {
+  openIndex(context: AdapterContext): Promise<MetadataIndex>;
+  openJobs(context: AdapterContext): Promise<{ jobs: JobStore; items: WorkItems; close(): Promise<void> }>;
+}
+
+/** One line per adapter: folder = key = the value in the settings. Its code loads only when a setting names it. */
+export const brokers = {
+  embedded: () => import("./brokers/embedded/adapter.ts"),
+} satisfies Record<string, () => Promise<BrokerAdapter>>;
+
+export const stores = {
+  fs: () => import("./stores/fs/adapter.ts"),
+} satisfies Record<string, () => Promise<StoreAdapter>>;
+
+export const indexes = {
+  sqlite: () => import("./indexes/sqlite/adapter.ts"),
+} satisfies Record<string, () => Promise<IndexAdapter>>;

@@ -1,0 +1,141 @@
+import { type Codec, encodeObject, readObject } from "../avro/object-file.ts";
+import type { StoredRecord } from "../avro/stored-record.ts";
+import { type BrokerError, StoreError } from "../errors.ts";
+import { type Attribute, contentSize, type Message, type MessageContent, stringAttribute, textAttribute, uniqueIdOf } from "../message.ts";
+import { batchHash, objectKey } from "../object-name.ts";
+import { DEAD_LETTER_FOLDER, joinKey, type Pipeline } from "../pipeline.ts";
+import type { ObjectStore } from "../ports/object-store.ts";
+import type { OutgoingMessage, Publisher } from "../ports/publisher.ts";
+import { cutUtf8, microsToIso } from "../text.ts";
+
+/** Why a message can never be handled: a closed list. What may work later is never among them. */
+export type DeadLetterCategory = "undecodable" | "too_large" | "refused";
+
+/** The attributes that a dead letter carries besides its own, in this order, and that a redrive takes off again. */
+const NAMES = {
+  category: "deadLetterErrorCategory",
+  reason: "deadLetterErrorReason",
+  source: "deadLetterSource",
+  pipeline: "persistor-pipeline",
+  messageId: "persistor-message-id",
+  publishTime: "persistor-publish-time",
+  /** Only where the message itself lies in the store, since the broker cannot carry it. */
+  location: "persistor-dead-letter-location",
+} as const;
+
+export const DEAD_LETTER_NAMES: readonly string[] = Object.values(NAMES);
+
+const MAX_REASON_BYTES = 1000;
+const OVERFLOW_CODEC: Codec = "zstandard";
+
+export interface DeadLetter {
+  record: StoredRecord;
+  category: DeadLetterCategory;
+  reason: string;
+}
+
+/**
+ * Publishes messages to the pipeline's dead-letter topic with the reason; a message that the topic's broker cannot carry is stored under
+ * `dead-letter/` and a pointer is published. Returns for each, by position, undefined or the error because of which it must be released.
+ */
+export async function deadLetter(pipeline: Pipeline, letters: readonly DeadLetter[]): Promise<(Error | undefined)[]> {
+  const target = pipeline.deadLetter;
+  if (!target) {
+    return letters.map(
+      ({ reason }) =>
+        new StoreError(
+          "unsupported",
+          `dead-lettering a message (${reason}): pipeline ${pipeline.name} has no dead-letter topic; set deadLetter.topic`,
+        ),
+    );
+  }
+  const results: (Error | undefined)[] = [];
+  for (const letter of letters) {
+    try {
+      const outgoing = await outgoingOf(pipeline, target.publisher, letter);
+      const [outcome] = await target.publisher.publish(target.topic, [outgoing]);
+      results.push(outcome?.ok ? undefined : (outcome?.error as BrokerError));
+    } catch (error) {
+      results.push(error as Error);
+    }
+  }
+  return results;
+}
+
+async function outgoingOf(pipeline: Pipeline, publisher: Publisher, letter: DeadLetter): Promise<OutgoingMessage> {
+  const { message } = letter.record;
+  const whole: OutgoingMessage = { ...contentOf(message), attributes: [...message.attributes, ...lettersAttributes(pipeline, letter)] };
+  if (contentSize(whole) <= publisher.limits.maxMessageBytes && publisher.cannotCarry(whole) === undefined) return whole;
+  const key = await storeOverflow(pipeline, letter.record);
+  return {
+    ...contentOf(message),
+    payloadKind: "null",
+    payload: new Uint8Array(0),
+    key: null,
+    system: [],
+    attributes: [...lettersAttributes(pipeline, letter), stringAttribute(NAMES.location, key)],
+  };
+}
+
+function lettersAttributes(pipeline: Pipeline, { record, category, reason }: DeadLetter): Attribute[] {
+  const { message } = record;
+  return [
+    stringAttribute(NAMES.category, category),
+    stringAttribute(NAMES.reason, cutUtf8(reason, MAX_REASON_BYTES)),
+    stringAttribute(NAMES.source, message.topic),
+    stringAttribute(NAMES.pipeline, pipeline.name),
+    stringAttribute(NAMES.messageId, uniqueIdOf(message)),
+    stringAttribute(NAMES.publishTime, microsToIso(message.publishTimeUs)),
+  ];
+}
+
+/** What of a message travels, without its identity. */
+export function contentOf(message: Message): MessageContent {
+  const { payloadKind, payload, attributes, system, key, orderingKey, contentType } = message;
+  return { payloadKind, payload, attributes, system, key, orderingKey, contentType };
+}
+
+async function storeOverflow(pipeline: Pipeline, record: StoredRecord): Promise<string> {
+  const uniqueId = uniqueIdOf(record.message);
+  const hash = batchHash([{ uniqueId, digest: record.digest }]);
+  const path = encodeURIComponent(pipeline.name);
+  const key = objectKey({
+    prefix: joinKey(pipeline.store.prefix, DEAD_LETTER_FOLDER),
+    path,
+    firstUniqueId: uniqueId,
+    count: 1,
+    hash,
+    extension: "avro",
+  });
+  const { pieces } = await encodeObject([record], { codec: OVERFLOW_CODEC, syncSeed: hash });
+  await pipeline.store.objects.put(key, pieces, { contentType: "application/avro" });
+  return key;
+}
+
+/**
+ * The message as it was before it was dead-lettered: without the names above (of repeated ones only the last, which is ours), and with the
+ * stored content where the letter is a pointer. `overflowAllowed` tells whether a key may be read. Throws StoreError.
+ */
+export async function redriven(
+  content: MessageContent,
+  store: ObjectStore,
+  overflowAllowed: (key: string) => boolean,
+): Promise<MessageContent> {
+  const location = textAttribute(content.attributes, NAMES.location);
+  if (location === undefined) return { ...content, attributes: withoutLast(content.attributes, DEAD_LETTER_NAMES) };
+  if (!overflowAllowed(location)) {
+    throw new StoreError("object_missing", `reading dead letter ${location}: it lies outside the dead-letter folders of its pipelines`);
+  }
+  const { bytes } = await store.get(location);
+  for await (const block of readObject(bytes, { brokerId: "", pipeline: "", topic: "" })) {
+    if ("fault" in block) throw block.fault.error;
+    const first = block.records[0];
+    if (first) return contentOf(first.record.message);
+  }
+  throw new StoreError("object_corrupt", `reading dead letter ${location}: the object holds no message; restore it from a copy`);
+}
+
+function withoutLast(attributes: readonly Attribute[], names: readonly string[]): Attribute[] {
+  const last = new Set(names.map((name) => attributes.findLastIndex((attribute) => attribute.name === name)));
+  return attributes.filter((_, position) => !last.has(position));
+}

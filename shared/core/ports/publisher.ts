@@ -1,0 +1,31 @@
+import type { BrokerError } from "../errors.ts";
+import type { MessageContent } from "../message.ts";
+
+/** A message to send. `messageId` is deterministic, so that brokers with duplicate detection drop a repeat. */
+export interface OutgoingMessage extends MessageContent {
+  messageId?: string;
+}
+
+export type PublishOutcome = { ok: true; messageId: string } | { ok: false; error: BrokerError };
+
+export interface PublishLimits {
+  /** Messages in one call. */
+  readonly maxMessages: number;
+  /** Bytes of one call, by `contentSize`. */
+  readonly maxBytes: number;
+  /** Bytes of one message, by `contentSize`. */
+  readonly maxMessageBytes: number;
+}
+
+/** Sends messages to topics of one broker. */
+export interface Publisher {
+  readonly limits: PublishLimits;
+  /** Why this broker cannot carry `content` unaltered (a sentence naming the part); undefined where it can. */
+  cannotCarry(content: MessageContent): string | undefined;
+  /**
+   * Publishes in order; when it resolves, every message with `ok` is durable at the broker.
+   * One outcome per message, by position. Throws BrokerError only where nothing was sent (`topic_missing`, `broker_unavailable`).
+   */
+  publish(topic: string, messages: readonly OutgoingMessage[]): Promise<PublishOutcome[]>;
+  close(): Promise<void>;
+}

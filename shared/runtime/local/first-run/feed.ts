@@ -1,0 +1,94 @@
+import { existsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Filter } from "../../../core/filter/ast.ts";
+import type { IndexPosition } from "../../../core/ports/metadata-index.ts";
+import { positionOf } from "../../../core/resubmit/planner.ts";
+import type { Composition } from "../../compose.ts";
+import type { SampleTopic } from "./sample.ts";
+
+const MESSAGES_PER_CALL = 1_000;
+const POLL_MS = 50;
+const PAGE = 10_000;
+
+/** Kept in the data folder from the feed's start until all of it is indexed, so that a feed that was cut off goes on. */
+function marker(dataDir: string): string {
+  return join(dataDir, "sample-feed.unfinished");
+}
+
+/** True where the feed is to run: on a data folder that was empty, or where an earlier feed was cut off. */
+export function isFeedDue(dataDir: string, wasEmpty: boolean): boolean {
+  return wasEmpty || existsSync(marker(dataDir));
+}
+
+export interface FeedProgress {
+  total: number;
+  /** Called with how many of the records are persisted and indexed. */
+  onProgress(indexed: number): void;
+}
+
+/** Publishes what of the sample is not there yet and waits until all of it is indexed. */
+export async function feedSample(
+  topics: readonly SampleTopic[],
+  composition: Composition,
+  progress: FeedProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { dataDir } = composition.settings;
+  const resumed = existsSync(marker(dataDir));
+  if (!resumed) await writeFile(marker(dataDir), "");
+  // What a killed feed had published is still on its way: only behind it the index tells what is missing.
+  if (resumed) await untilDrained(composition, signal);
+  const { publisher } = await composition.embedded();
+  const publishAll = async () => {
+    for (const { topic, recordId, messages } of topics) {
+      const known = resumed ? await indexedIds(composition, topic, recordId) : new Set<string>();
+      const missing = messages.filter(({ id }) => !known.has(id)).map(({ message }) => message);
+      for (let from = 0; from < missing.length && !signal.aborted; from += MESSAGES_PER_CALL) {
+        const outcomes = await publisher.publish(topic, missing.slice(from, from + MESSAGES_PER_CALL));
+        for (const outcome of outcomes) if (!outcome.ok) throw outcome.error;
+      }
+    }
+  };
+  await Promise.all([publishAll(), untilIndexed(topics, composition, progress, signal)]);
+  if (!signal.aborted) await rm(marker(dataDir), { force: true });
+}
+
+async function untilIndexed(
+  topics: readonly SampleTopic[],
+  { index, clock }: Composition,
+  { total, onProgress }: FeedProgress,
+  signal: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    const counts = await Promise.all(topics.map(async ({ topic }) => (await index.summarize(topic, { op: "all", of: [] }))[0]?.count ?? 0));
+    const indexed = counts.reduce((sum, count) => sum + count, 0);
+    onProgress(Math.min(indexed, total));
+    if (indexed >= total || signal.aborted) return;
+    await clock.sleep(POLL_MS, signal);
+  }
+}
+
+async function untilDrained(composition: Composition, signal: AbortSignal): Promise<void> {
+  const broker = await composition.embedded();
+  while (!signal.aborted) {
+    const backlogs = (await broker.topics()).flatMap(({ subscriptions }) => subscriptions.map(({ backlog, leased }) => backlog + leased));
+    if (backlogs.every((backlog) => backlog === 0)) return;
+    await composition.clock.sleep(POLL_MS, signal);
+  }
+}
+
+async function indexedIds({ index }: Composition, collection: string, recordId: string): Promise<Set<string>> {
+  const filter: Filter = { op: "$exists", field: { kind: "attribute", name: recordId }, exists: true };
+  const ids = new Set<string>();
+  let after: IndexPosition | undefined;
+  for (;;) {
+    const page = await index.find(collection, { filter, order: "publish", after, limit: PAGE });
+    for (const { attributes } of page) {
+      for (const [name, value] of attributes) if (name === recordId) ids.add(String(value));
+    }
+    const last = page.at(-1);
+    if (!last || page.length < PAGE) return ids;
+    after = positionOf(last, false);
+  }
+}

@@ -1,0 +1,68 @@
+import { errorText, PersistorError } from "../../core/errors.ts";
+import { createLog } from "../log.ts";
+import { readSettings, type Settings } from "../settings/settings.ts";
+import { type Console, openConsole } from "./console.ts";
+import { isFeedDue } from "./first-run/feed.ts";
+import { firstRun } from "./first-run/first-run.ts";
+import { type LocalHost, startHost } from "./host.ts";
+
+const LOOPBACK = new Set(["127.0.0.1", "localhost", "::1"]);
+
+/** `npm start`: serves until it is interrupted; on an empty data folder it feeds and shows the sample first. */
+export async function main(): Promise<void> {
+  const console = openConsole();
+  try {
+    await serve(readSettings(process.env), console);
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+async function serve(settings: Settings, console: Console): Promise<void> {
+  const stopping = new AbortController();
+  const host = await startHost(settings, createLog({ level: settings.logLevel }));
+  const ended = closeOnSignal(host, stopping, console);
+  console.say(`Persistor listens on ${host.url}, its data is in ${settings.dataDir}.`);
+  if (!LOOPBACK.has(settings.host) && settings.auth.mode === "open") {
+    console.say("Anyone who reaches this port may read and publish everything: set PERSISTOR_AUTH.");
+  }
+  if (settings.sample && settings.hasDefaultPipelines && isFeedDue(settings.dataDir, host.wasEmpty)) {
+    if (settings.auth.mode === "open") await firstRun(host.composition, host.url, console, stopping.signal);
+    else console.say("No sample data: it needs PERSISTOR_AUTH in mode open.");
+  }
+  if (!stopping.signal.aborted) showWhatIsServed(host, console);
+  await ended;
+}
+
+function showWhatIsServed({ url, composition }: LocalHost, console: Console): void {
+  const pipelines = [...composition.pipelines.values()].map(({ topic, index }) => (index ? `${topic} → ${index.collection}` : `${topic} (not indexed)`));
+  console.say();
+  console.say(`Serving. Pipelines: ${pipelines.join(", ")}.`);
+  console.say(`  publish   curl -s '${url}/topics/${[...composition.pipelines.values()][0]?.topic}/events' -H 'content-type: application/x-ndjson' -d '{"text": "hello", "attributes": {"type": "test"}}'`);
+  console.say(`  describe  ${url}/openapi.json    metrics  ${url}/metrics    stop  Ctrl-C`);
+}
+
+/** Resolves when a signal came and all is closed. A second signal ends at once: what was not settled comes again. */
+function closeOnSignal(host: LocalHost, stopping: AbortController, console: Console): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      if (stopping.signal.aborted) process.exit(130);
+      stopping.abort();
+      console.say("Stopping: storing and settling what is held.");
+      host.close().then(() => {
+        console.say("Stopped.");
+        resolve();
+      }, reject);
+    };
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+  });
+}
+
+function explain(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (error instanceof PersistorError) return error.message;
+  if (code === "EADDRINUSE") return `Listening: ${errorText(error)}. Stop what uses the port, or set PORT to another one.`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,66 @@
+import type { Clock } from "../core/clock.ts";
+import { errorText } from "../core/errors.ts";
+import type { Log } from "../core/ports/log.ts";
+import type { Delivery, ReceiveOptions, Source } from "../core/ports/source.ts";
+
+export interface PullOptions {
+  source: Source;
+  receive: Omit<ReceiveOptions, "signal">;
+  /** Handles and settles one batch. */
+  handle(deliveries: readonly Delivery[]): Promise<void>;
+  /** Batches handled at once. */
+  batchesInFlight: number;
+  clock: Clock;
+  log: Log;
+  signal: AbortSignal;
+}
+
+const FAILURE_WAIT_MS = 1_000;
+/** Leases are prolonged well before they end, to this much from now. */
+const EXTEND_EVERY_MS = 20_000;
+const EXTENDED_LEASE_MS = 60_000;
+
+/** Pulls batches and hands them over until `signal` aborts, then waits for those under way. Failures are logged and waited out. */
+export async function pullUntilAborted(options: PullOptions): Promise<void> {
+  const { source, clock, log, signal } = options;
+  const running = new Set<Promise<void>>();
+  while (!signal.aborted) {
+    if (running.size >= options.batchesInFlight) {
+      await Promise.race(running);
+      continue;
+    }
+    try {
+      const deliveries = await source.receive({ ...options.receive, signal });
+      if (deliveries.length === 0) continue;
+      const handled = handleUnderLease(deliveries, options).finally(() => running.delete(handled));
+      running.add(handled);
+    } catch (error) {
+      log.error("pulling a batch failed", { error: errorText(error) });
+      await clock.sleep(FAILURE_WAIT_MS, signal);
+    }
+  }
+  await Promise.all(running);
+}
+
+async function handleUnderLease(deliveries: readonly Delivery[], { source, handle, clock, log }: PullOptions): Promise<void> {
+  const done = new AbortController();
+  const keepLease = async () => {
+    for (;;) {
+      await clock.sleep(EXTEND_EVERY_MS, done.signal);
+      if (done.signal.aborted) return;
+      await source
+        .extend(deliveries, EXTENDED_LEASE_MS)
+        .catch((error) => log.warn("prolonging leases failed", { error: errorText(error) }));
+    }
+  };
+  const kept = keepLease();
+  try {
+    await handle(deliveries);
+  } catch (error) {
+    // Not settled: the messages come again when their leases end.
+    log.error("handling a batch failed", { messages: deliveries.length, error: errorText(error) });
+  } finally {
+    done.abort();
+    await kept;
+  }
+}

@@ -1,0 +1,114 @@
+import { z } from "zod";
+import { authSchema, OPEN_AUTH } from "../auth/settings.ts";
+import { DEFAULT_PIPELINES, DEFAULT_STORES, destinationsSchema, pipelinesSchema, storesSchema } from "./pipelines.ts";
+
+/** One environment variable: everything that is known of it, in one place. */
+export interface Declaration<T = unknown> {
+  doc: string;
+  /** Takes the variable's text, or the parsed value where `json` is set. */
+  schema: z.ZodType<T>;
+  /** The value where the variable is not set. */
+  fallback: NoInfer<T>;
+  /** How the documents show the fallback. */
+  shown: string;
+  /** The text is JSON. */
+  json?: boolean;
+  /** Never logged, never shown in an error. */
+  secret?: boolean;
+}
+
+const declare = <T>(declaration: Declaration<T>): Declaration<T> => declaration;
+
+const number = (low: number, high: number) =>
+  z.string().regex(/^\d+$/, "must be a whole number").transform(Number).pipe(z.int().min(low).max(high));
+const word = <const T extends readonly [string, ...string[]]>(words: T) => z.enum(words);
+
+/** Every setting of the local host. */
+export const DECLARATIONS = {
+  PORT: declare({ doc: "Port that the host listens on; 0 takes a free one.", schema: number(0, 65_535), fallback: 7071, shown: "7071" }),
+  HOST: declare({
+    doc: "Address that the host listens on. Anything but loopback makes it reachable from outside: set `PERSISTOR_AUTH` first.",
+    schema: z.string().min(1),
+    fallback: "127.0.0.1",
+    shown: "127.0.0.1",
+  }),
+  PERSISTOR_DATA_DIR: declare({
+    doc: "Folder of the embedded broker, index, job store and objects.",
+    schema: z.string().min(1),
+    fallback: "./data",
+    shown: "./data",
+  }),
+  PERSISTOR_SAMPLE: declare({
+    doc: "`on`: an empty data folder is fed with the sample data first. It needs the default pipelines.",
+    schema: word(["on", "off"]),
+    fallback: "on",
+    shown: "on",
+  }),
+  PERSISTOR_PIPELINES: declare({
+    doc: "The pipelines, by name, as JSON.",
+    schema: pipelinesSchema,
+    fallback: pipelinesSchema.parse(DEFAULT_PIPELINES),
+    shown: "the pipelines `earthquakes` and `flights` of the sample data",
+    json: true,
+  }),
+  PERSISTOR_PIPELINES_FILE: declare({
+    doc: "A file that holds the pipelines instead.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "none",
+  }),
+  PERSISTOR_STORES: declare({
+    doc: "Stores that pipelines refer to by name, as JSON.",
+    schema: storesSchema,
+    fallback: storesSchema.parse(DEFAULT_STORES),
+    shown: '{"local": {"kind": "fs"}}',
+    json: true,
+  }),
+  PERSISTOR_DESTINATIONS: declare({
+    doc: 'Where resubmission may publish, by name, as JSON: `{"replay": {"broker": "embedded", "topic": "orders-replay"}}`. The map is the allow-list.',
+    schema: destinationsSchema.optional(),
+    fallback: undefined,
+    shown: "any topic of the embedded broker, by its name",
+    json: true,
+  }),
+  PERSISTOR_AUTH: declare({
+    doc: "Who may call what, as JSON: `mode` (`open` or `required`) and `apiKeys`. `npm run api-key` makes a key and its entry.",
+    schema: authSchema,
+    fallback: OPEN_AUTH,
+    shown: '{"mode": "open"}',
+    json: true,
+    secret: true,
+  }),
+  PERSISTOR_CURSOR_SECRET: declare({
+    doc: "Key that signs paging cursors, at least 32 characters. By default one is made and kept in the data folder.",
+    schema: z.string().min(32).optional(),
+    fallback: undefined,
+    shown: "made at the first start",
+    secret: true,
+  }),
+  PERSISTOR_ALLOWED_HOSTS: declare({
+    doc: "More names, separated by commas, that the `Host` header of a request may hold.",
+    schema: z.string().transform((text) =>
+      text
+        .split(",")
+        .map((host) => host.trim().toLowerCase())
+        .filter(Boolean),
+    ),
+    fallback: [] as string[],
+    shown: "only loopback names",
+  }),
+  PERSISTOR_RETENTION_HOURS: declare({
+    doc: "How long the embedded broker keeps messages of topics that no pipeline reads.",
+    schema: number(1, 100_000),
+    fallback: 168,
+    shown: "168",
+  }),
+  PERSISTOR_LOG_LEVEL: declare({
+    doc: "Least level that is logged, as JSON lines on standard error.",
+    schema: word(["debug", "info", "warn", "error", "silent"]),
+    fallback: "warn",
+    shown: "warn",
+  }),
+} as const;
+
+export type SettingName = keyof typeof DECLARATIONS;

@@ -1,0 +1,135 @@
+import { readFileSync } from "node:fs";
+import type { z } from "zod";
+import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
+import { parsePathMask } from "../../core/object-name.ts";
+import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
+import { type PipelineSettings, pipelinesSchema, withDeadLetterPipelines } from "./pipelines.ts";
+
+type Values = { [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never };
+
+/** All settings, validated. */
+export interface Settings {
+  port: number;
+  host: string;
+  dataDir: string;
+  sample: boolean;
+  /** With a pipeline for each dead-letter topic. */
+  pipelines: Readonly<Record<string, PipelineSettings>>;
+  hasDefaultPipelines: boolean;
+  stores: Values["PERSISTOR_STORES"];
+  /** Undefined: any topic of the embedded broker. */
+  destinations: Values["PERSISTOR_DESTINATIONS"];
+  auth: Values["PERSISTOR_AUTH"];
+  cursorSecret: string | undefined;
+  allowedHosts: readonly string[];
+  retentionHours: number;
+  logLevel: Values["PERSISTOR_LOG_LEVEL"];
+}
+
+/** Settings are wrong; `faults` holds all problems, each with the variable's name. */
+export class SettingsError extends PersistorError {
+  readonly faults: readonly InputFault[];
+  constructor(faults: readonly InputFault[]) {
+    const lines = faults.map(({ path, message }) => `  ${path}: ${message}`);
+    super(
+      "settings_invalid",
+      `reading the settings: ${faults.length === 1 ? "one problem" : `${faults.length} problems`}\n${lines.join("\n")}`,
+    );
+    this.faults = faults;
+  }
+}
+
+const OWN_PREFIX = "PERSISTOR_";
+
+/** Reads all settings from environment variables. Throws SettingsError with every problem at once. */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const faults: InputFault[] = unknownNames(environment);
+  const values = {} as Record<SettingName, unknown>;
+  for (const name of Object.keys(DECLARATIONS) as SettingName[]) values[name] = readOne(name, environment[name], faults);
+  const read = values as Values;
+  const fromFile = read.PERSISTOR_PIPELINES_FILE === undefined ? undefined : readPipelinesFile(read.PERSISTOR_PIPELINES_FILE, faults);
+  if (fromFile && environment.PERSISTOR_PIPELINES)
+    faults.push({ path: "PERSISTOR_PIPELINES_FILE", message: "is set together with PERSISTOR_PIPELINES; set one of them" });
+  const pipelines = fromFile ?? read.PERSISTOR_PIPELINES;
+  if (faults.length === 0) checkTogether(pipelines, read, faults);
+  if (faults.length > 0) throw new SettingsError(faults);
+  return {
+    port: read.PORT,
+    host: read.HOST,
+    dataDir: read.PERSISTOR_DATA_DIR,
+    sample: read.PERSISTOR_SAMPLE === "on",
+    pipelines: withDeadLetterPipelines(pipelines, read.PERSISTOR_STORES),
+    hasDefaultPipelines: !fromFile && !environment.PERSISTOR_PIPELINES,
+    stores: read.PERSISTOR_STORES,
+    destinations: read.PERSISTOR_DESTINATIONS,
+    auth: read.PERSISTOR_AUTH,
+    cursorSecret: read.PERSISTOR_CURSOR_SECRET,
+    allowedHosts: read.PERSISTOR_ALLOWED_HOSTS,
+    retentionHours: read.PERSISTOR_RETENTION_HOURS,
+    logLevel: read.PERSISTOR_LOG_LEVEL,
+  };
+}
+
+function unknownNames(environment: Readonly<Record<string, string | undefined>>): InputFault[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith(OWN_PREFIX) && !(name in DECLARATIONS))
+    .map((path) => ({ path, message: `is no setting; the settings are ${Object.keys(DECLARATIONS).join(", ")}` }));
+}
+
+function readOne(name: SettingName, text: string | undefined, faults: InputFault[]): unknown {
+  const declaration: Declaration = DECLARATIONS[name];
+  if (text === undefined || text === "") return declaration.fallback;
+  let value: unknown = text;
+  if (declaration.json) {
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      faults.push({ path: name, message: declaration.secret ? "is not JSON" : `is not JSON: ${errorText(error)}` });
+      return declaration.fallback;
+    }
+  }
+  return validated(name, declaration.schema, value, faults) ?? declaration.fallback;
+}
+
+function validated<T>(name: string, schema: z.ZodType<T>, value: unknown, faults: InputFault[]): T | undefined {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  for (const { path, message } of result.error.issues) faults.push({ path: [name, ...path.map(String)].join("."), message });
+  return undefined;
+}
+
+function readPipelinesFile(file: string, faults: InputFault[]): Record<string, PipelineSettings> | undefined {
+  try {
+    return validated("PERSISTOR_PIPELINES_FILE", pipelinesSchema, JSON.parse(readFileSync(file, "utf8")), faults);
+  } catch (error) {
+    faults.push({ path: "PERSISTOR_PIPELINES_FILE", message: `cannot be read: ${errorText(error)}` });
+    return undefined;
+  }
+}
+
+/** What only shows when the pipelines, stores and masks are seen together. */
+function checkTogether(pipelines: Readonly<Record<string, PipelineSettings>>, read: Values, faults: InputFault[]): void {
+  const readers = new Map<string, string>();
+  for (const [name, { source, store, deadLetter, index }] of Object.entries(pipelines)) {
+    const at = `PERSISTOR_PIPELINES.${name}`;
+    if (store.name !== undefined && !(store.name in read.PERSISTOR_STORES)) {
+      faults.push({
+        path: `${at}.store.name`,
+        message: `names no store of PERSISTOR_STORES (${Object.keys(read.PERSISTOR_STORES).join(", ")})`,
+      });
+    }
+    try {
+      parsePathMask(store.path);
+    } catch (error) {
+      faults.push({ path: `${at}.store.path`, message: errorText(error) });
+    }
+    const reader = `${source.topic} by ${source.subscription}`;
+    const other = readers.get(reader);
+    if (other !== undefined)
+      faults.push({ path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` });
+    readers.set(reader, name);
+    if (deadLetter?.topic === source.topic)
+      faults.push({ path: `${at}.deadLetter.topic`, message: "is the topic that the pipeline reads" });
+    if (index?.topic === source.topic) faults.push({ path: `${at}.index.topic`, message: "is the topic that the pipeline reads" });
+  }
+}
