@@ -24,7 +24,10 @@ export const COUNTERS = {
   "persistor.dead_letters": { unit: "{message}", description: "Messages dead-lettered, by category." },
   "persistor.index.inserted": { unit: "{record}", description: "Index records that were new." },
   "persistor.index.existed": { unit: "{record}", description: "Index records that were there already: redeliveries." },
-  "persistor.index.conflicts": { unit: "{record}", description: "Known ids that came with other bytes and were kept under an id of their own." },
+  "persistor.index.conflicts": {
+    unit: "{record}",
+    description: "Known ids that came with other bytes and were kept under an id of their own.",
+  },
   "persistor.job.started": { unit: "{job}", description: "Jobs started, by kind." },
   "persistor.job.finished": { unit: "{job}", description: "Jobs that ended, by kind and state." },
   "persistor.job.published": { unit: "{message}", description: "Messages that resubmission jobs published." },
@@ -34,7 +37,11 @@ export const COUNTERS = {
 
 /** What has a distribution. */
 export const HISTOGRAMS = {
-  "messaging.process.duration": { unit: "s", description: "Time from taking a batch of deliveries to having settled it.", buckets: SECONDS },
+  "messaging.process.duration": {
+    unit: "s",
+    description: "Time from taking a batch of deliveries to having settled it.",
+    buckets: SECONDS,
+  },
   "http.server.request.duration": { unit: "s", description: "Time from a request to its answer, by route and status.", buckets: SECONDS },
   "persistor.invocation.duration": { unit: "s", description: "Time that one run of a function took, by its outcome.", buckets: SECONDS },
   "persistor.batch.messages": { unit: "{message}", description: "Messages in one stored object.", buckets: MESSAGES },

@@ -40,7 +40,10 @@ interface Run extends Invocation {
 type Middy = <E, R>(handler: (event: E, run: Run) => Promise<R>) => Wrapped<E, R>;
 interface Wrapped<E, R> {
   (event: E, run: Run): Promise<R>;
-  use(middleware: { after(request: { context: Run }): Promise<void>; onError(request: { context: Run; error: unknown }): Promise<R> }): Wrapped<E, R>;
+  use(middleware: {
+    after(request: { context: Run }): Promise<void>;
+    onError(request: { context: Run; error: unknown }): Promise<R>;
+  }): Wrapped<E, R>;
 }
 const middy = middyUntyped as unknown as Middy;
 

@@ -13,7 +13,16 @@ export interface LogOptions {
 const STANDARD_ERROR = 2;
 
 /** Names of fields whose values are secrets wherever they stand at the top of a line, or one level down. */
-const SECRET_FIELDS: readonly string[] = ["authorization", "apiKey", "apiKeys", "password", "secret", "token", "cursorSecret", "connectionString"];
+const SECRET_FIELDS: readonly string[] = [
+  "authorization",
+  "apiKey",
+  "apiKeys",
+  "password",
+  "secret",
+  "token",
+  "cursorSecret",
+  "connectionString",
+];
 const SECRET_PATHS = [...SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), '["x-api-key"]', '*["x-api-key"]'];
 
 /** An API key of ours that got into a text. */

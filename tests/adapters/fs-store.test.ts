@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { open } from "../../shared/adapters/stores/fs/adapter.ts";
 import type { ObjectStore } from "../../shared/core/ports/object-store.ts";
+import { mountSmallDisk } from "../contract/support-disk.ts";
 
 const PLAIN = { contentType: "text/plain" };
 let dataDir: string;
@@ -109,18 +110,6 @@ test("a folder of 45,000 objects lists whole and in order, and goes on behind an
   expect(behind).toEqual(expected.slice(44_991));
 });
 
-/** A file system of 1 MB where the machine lets us mount one. */
-function mountSmall(folder: string): boolean {
-  try {
-    mkdirSync(folder);
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], { stdio: "ignore" });
-  } catch {
-    return false;
-  }
-  cleanUps.push(() => execFileSync("umount", [folder], { stdio: "ignore" }));
-  return true;
-}
-
 /** Without the right to mount: the write fails as it would on a full disk, once half of it is done. */
 async function failWritesOnce(): Promise<void> {
   const probe = await openFile(dataDir, "r");
@@ -133,10 +122,11 @@ async function failWritesOnce(): Promise<void> {
 
 test("a full disk leaves nothing behind, is retryable, and the write succeeds once there is space", async () => {
   const dir = join(dataDir, "small");
-  const isMounted = mountSmall(dir);
+  const unmount = mountSmallDisk(dir, 1);
+  if (unmount) cleanUps.push(unmount);
   const store = await open({ dir }, { dataDir });
   const pieces = [Buffer.alloc(600_000, "x"), Buffer.alloc(300_000, "y")];
-  if (isMounted) await writeFile(join(dir, "filler"), Buffer.alloc(500_000));
+  if (unmount) await writeFile(join(dir, "filler"), Buffer.alloc(500_000));
   else await failWritesOnce();
   await expect(store.put("orders/a", pieces, PLAIN)).rejects.toMatchObject({
     code: "store_unavailable",

@@ -84,7 +84,7 @@ describe.each(Object.keys(stores))("object store %s", (name) => {
     "a\nb",
     "a/\u007f",
     "a/\u0085",
-    "x/".repeat(450) + "y",
+    `${"x/".repeat(450)}y`,
     "\ud800",
   ];
   test.each(badKeys)("refuses key %j as key_invalid everywhere", async (key) => {

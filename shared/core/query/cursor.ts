@@ -43,7 +43,11 @@ export function signedCursors(secret: string | Uint8Array): Cursors {
       if (!timingSafeEqual(given, tagOf(query, payload))) {
         throw cursorFault("belongs to another query, or was changed; repeat the query that it came from, or give none to begin anew");
       }
-      const [publishTimeMs, uniqueId, upperBoundMs] = JSON.parse(Buffer.from(payload, "base64url").toString()) as [number, string, number | null];
+      const [publishTimeMs, uniqueId, upperBoundMs] = JSON.parse(Buffer.from(payload, "base64url").toString()) as [
+        number,
+        string,
+        number | null,
+      ];
       return { publishTimeMs, uniqueId, upperBoundMs };
     },
   };

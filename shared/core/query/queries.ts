@@ -98,9 +98,11 @@ export function createQueries({ index, clock, cursors, maxHeavy = DEFAULT_MAX_HE
       const isLight = listing.kind === "range" && !request.count && !request.offset;
       return isLight ? readPage(listing, request) : heavy(() => readPage(listing, request));
     },
-    collections: (known) => heavy(() => Promise.all(known.map(async ({ name, pipelines }) => ({ name, pipelines, ...(await summarize(name)) })))),
+    collections: (known) =>
+      heavy(() => Promise.all(known.map(async ({ name, pipelines }) => ({ name, pipelines, ...(await summarize(name)) })))),
     stats({ collection, fromMs, toMs, bucketMs }) {
-      if ((toMs - fromMs) / bucketMs > MAX_BUCKETS) throw tooMany("bucket", `makes more than ${MAX_BUCKETS} buckets of this range; take a longer one or a shorter range`);
+      if ((toMs - fromMs) / bucketMs > MAX_BUCKETS)
+        throw tooMany("bucket", `makes more than ${MAX_BUCKETS} buckets of this range; take a longer one or a shorter range`);
       return heavy(() => index.summarize(collection, bounds(fromMs, toMs), bucketMs));
     },
   };

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { performance } from "node:perf_hooks";
 import { type Context, Hono } from "hono";
+import { z } from "zod";
 import type { Log } from "../../core/ports/log.ts";
-import { type Authorize, type Caller, ANYONE } from "../auth/authorize.ts";
+import { ANYONE, type Authorize, type Caller } from "../auth/authorize.ts";
 import { type Invocation, invocation } from "../invocation.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { type BodySource, bodyChunks, checkEncoding, isNdjson, mediaType } from "./body.ts";
@@ -12,7 +13,6 @@ import { type ApiInfo, openApiOf } from "./openapi.ts";
 import { HttpError, PROBLEM_TYPE, problemOf } from "./problem.ts";
 import { defineRoute, type Mount, type Reply, type Route, type RouteContext } from "./route.ts";
 import { bodyOf, checkPercent, queryOf, unsupportedType, validated } from "./validate.ts";
-import { z } from "zod";
 
 export interface AppOptions {
   mounts: readonly Mount[];
@@ -86,7 +86,13 @@ function requestHandler(template: string, route: Route, options: AppOptions): (c
   };
 }
 
-async function handle(c: AppContext, route: Route, verbs: ReadonlyMap<string, number>, run: Invocation, options: AppOptions): Promise<Reply> {
+async function handle(
+  c: AppContext,
+  route: Route,
+  verbs: ReadonlyMap<string, number>,
+  run: Invocation,
+  options: AppOptions,
+): Promise<Reply> {
   const header = (name: string) => c.req.header(name);
   options.hostGuard?.(header);
   const caller = callerOf(route, header, options.authorize);
@@ -96,7 +102,18 @@ async function handle(c: AppContext, route: Route, verbs: ReadonlyMap<string, nu
   if (route.stream) checkStream(header);
   const body = await bodyOf(route, header, source);
   const chunks = bodyChunks(route.stream ? source : NO_BODY);
-  const context: RouteContext = { request: c.req.raw, header, params, query, body, chunks, caller, requestId: run.id, signal: run.signal, log: run.log };
+  const context: RouteContext = {
+    request: c.req.raw,
+    header,
+    params,
+    query,
+    body,
+    chunks,
+    caller,
+    requestId: run.id,
+    signal: run.signal,
+    log: run.log,
+  };
   return await route.handler(context as Parameters<Route["handler"]>[0]);
 }
 

@@ -23,7 +23,8 @@ export function isNdjson(type: string): boolean {
 /** Refuses bodies in another encoding than UTF-8 and compressed ones. Throws HttpError 415. */
 export function checkEncoding(header: (name: string) => string | undefined): void {
   const charset = /;\s*charset="?([^";\s]+)/i.exec(header("content-type") ?? "")?.[1];
-  if (charset !== undefined && !/^utf-?8$/i.test(charset)) throw new HttpError(415, `reading the body: its charset is ${charset}; send UTF-8`);
+  if (charset !== undefined && !/^utf-?8$/i.test(charset))
+    throw new HttpError(415, `reading the body: its charset is ${charset}; send UTF-8`);
   const encoding = header("content-encoding");
   if (encoding !== undefined && encoding !== "identity") {
     throw new HttpError(415, `reading the body: its content-encoding is ${encoding}; send it uncompressed`);

@@ -30,9 +30,13 @@ export function createHostGuard({ port, allowedHosts }: HostGuardOptions): HostG
   };
   return (header) => {
     const host = header("host")?.toLowerCase() ?? "";
-    if (!isOurs(host)) throw refused(`the Host header ${JSON.stringify(host.slice(0, 100))} is not of this host; add it to PERSISTOR_ALLOWED_HOSTS if it should be`);
+    if (!isOurs(host))
+      throw refused(
+        `the Host header ${JSON.stringify(host.slice(0, 100))} is not of this host; add it to PERSISTOR_ALLOWED_HOSTS if it should be`,
+      );
     const origin = header("origin")?.toLowerCase();
-    if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) throw refused("web pages of other sites may not call this host");
+    if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`)
+      throw refused("web pages of other sites may not call this host");
     if (header("sec-fetch-site") === "cross-site") throw refused("web pages of other sites may not call this host");
     checkBody(header);
   };

@@ -35,7 +35,13 @@ export function openApiOf(mounts: readonly Mount[], info: ApiInfo): Json {
     paths,
     components: {
       schemas,
-      responses: { Problem: { description: "What is wrong, and where.", headers: { "x-request-id": REQUEST_ID_DOC }, content: { [PROBLEM_TYPE]: { schema: problemRef } } } },
+      responses: {
+        Problem: {
+          description: "What is wrong, and where.",
+          headers: { "x-request-id": REQUEST_ID_DOC },
+          content: { [PROBLEM_TYPE]: { schema: problemRef } },
+        },
+      },
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", description: "An API key, where the host asks for one." },
         apiKey: { type: "apiKey", in: "header", name: "x-api-key", description: "The same key in a header of its own." },
@@ -62,11 +68,25 @@ function operationOf(route: Route, schemas: Components): Json {
 
 function parametersOf(route: Route, schemas: Components): Json[] {
   const known = route.params instanceof z.ZodObject ? route.params.shape : {};
-  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => parameterOf(name, "path", known[name] ?? z.string(), route, schemas));
+  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) =>
+    parameterOf(name, "path", known[name] ?? z.string(), route, schemas),
+  );
   const inQuery = Object.entries(route.query?.shape ?? {}).map(([name, schema]) => parameterOf(name, "query", schema, route, schemas));
-  const inHeader: Json[] = [{ name: "x-request-id", in: "header", description: "Id of the request, up to 128 printable characters; one is made where it is missing.", schema: { type: "string", maxLength: 128 } }];
+  const inHeader: Json[] = [
+    {
+      name: "x-request-id",
+      in: "header",
+      description: "Id of the request, up to 128 printable characters; one is made where it is missing.",
+      schema: { type: "string", maxLength: 128 },
+    },
+  ];
   if (route.bodyInHeader) {
-    inHeader.push({ name: REQUEST_HEADER, in: "header", description: "The body's JSON in ASCII, up to 8 KiB, in place of a body.", schema: { type: "string", maxLength: 8192 } });
+    inHeader.push({
+      name: REQUEST_HEADER,
+      in: "header",
+      description: "The body's JSON in ASCII, up to 8 KiB, in place of a body.",
+      schema: { type: "string", maxLength: 8192 },
+    });
   }
   return [...inPath, ...inQuery, ...inHeader];
 }
@@ -108,7 +128,8 @@ function pointed(value: unknown, renamed: (id: string) => string): unknown {
   if (Array.isArray(value)) return value.map((member) => pointed(member, renamed));
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value).map(([key, member]): [string, unknown] => {
-    if (key === "$ref" && typeof member === "string") return [key, member.replace(/^#\/\$defs\/(.*)$/, (_, id: string) => SCHEMAS + renamed(id))];
+    if (key === "$ref" && typeof member === "string")
+      return [key, member.replace(/^#\/\$defs\/(.*)$/, (_, id: string) => SCHEMAS + renamed(id))];
     if (key === "id") return ["id", member];
     return [key, pointed(member, renamed)];
   });

@@ -90,9 +90,11 @@ export type Route = RouteSpec<z.ZodType, z.ZodObject, z.ZodType>;
  *   handler: async ({ params }) => ({ body: await queries.getOne(params.collection, params.id) }),
  * });
  */
-export function defineRoute<P extends z.ZodType = z.ZodType<Record<string, string>>, Q extends z.ZodObject = z.ZodObject<Record<never, never>>, B extends z.ZodType = z.ZodType<undefined>>(
-  spec: RouteSpec<P, Q, B>,
-): Route {
+export function defineRoute<
+  P extends z.ZodType = z.ZodType<Record<string, string>>,
+  Q extends z.ZodObject = z.ZodObject<Record<never, never>>,
+  B extends z.ZodType = z.ZodType<undefined>,
+>(spec: RouteSpec<P, Q, B>): Route {
   return spec as unknown as Route;
 }
 

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { type InputFault, InvalidInput } from "../../core/errors.ts";
-import { checkEncoding, hasBody, isJson, MAX_BODY_BYTES, mediaType, readBody, type BodySource } from "./body.ts";
+import { type BodySource, checkEncoding, hasBody, isJson, MAX_BODY_BYTES, mediaType, readBody } from "./body.ts";
 import { decodeUtf8, parseJson } from "./json.ts";
 import { HttpError } from "./problem.ts";
 import type { Route } from "./route.ts";
@@ -33,7 +33,9 @@ function faultsOf(issue: z.core.$ZodIssue): InputFault[] {
 
 /** zod's own sentences begin with what is wrong, not with the place. */
 function messageOf(issue: z.core.$ZodIssue): string {
-  return /^(must|is|are|has|have|holds|lists|names|lies|stands)\b/.test(issue.message) ? issue.message : `is wrong: ${lowerFirst(issue.message)}`;
+  return /^(must|is|are|has|have|holds|lists|names|lies|stands)\b/.test(issue.message)
+    ? issue.message
+    : `is wrong: ${lowerFirst(issue.message)}`;
 }
 
 function lowerFirst(text: string): string {
@@ -46,7 +48,10 @@ function cut(path: string): string {
 }
 
 function pathText(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => (typeof key === "number" ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)), "");
+  return path.reduce<string>(
+    (text, key) => (typeof key === "number" ? `${text}[${key}]` : text ? `${text}.${String(key)}` : String(key)),
+    "",
+  );
 }
 
 /** The query's parameters by name. Throws InvalidInput where one is given twice or is no valid percent-encoding. */
@@ -57,7 +62,8 @@ export function queryOf(url: string): Record<string, string> {
   checkPercent(text, "the query string");
   const query = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(text)) {
-    if (query.has(name)) throw new InvalidInput(`reading the query: ${name} is given twice`, [{ path: cut(name), message: "is given twice" }]);
+    if (query.has(name))
+      throw new InvalidInput(`reading the query: ${name} is given twice`, [{ path: cut(name), message: "is given twice" }]);
     query.set(name, value);
   }
   return Object.fromEntries(query);
@@ -69,7 +75,9 @@ export function checkPercent(text: string, what: string): void {
   try {
     decodeURIComponent(text);
   } catch (error) {
-    throw new InvalidInput(`reading ${what}: a % is not followed by two hex digits, or the bytes are not UTF-8; write % as %25`, [], { cause: error });
+    throw new InvalidInput(`reading ${what}: a % is not followed by two hex digits, or the bytes are not UTF-8; write % as %25`, [], {
+      cause: error,
+    });
   }
 }
 
@@ -105,7 +113,10 @@ export function unsupportedType(type: string, wanted: string): HttpError {
 }
 
 function checkedHeader(text: string): string {
-  if (text.length > MAX_HEADER_BYTES) throw new HttpError(431, `reading ${REQUEST_HEADER}: it is longer than ${MAX_HEADER_BYTES} bytes; send the JSON as body`);
+  if (text.length > MAX_HEADER_BYTES)
+    throw new HttpError(431, `reading ${REQUEST_HEADER}: it is longer than ${MAX_HEADER_BYTES} bytes; send the JSON as body`);
   if (PRINTABLE.test(text)) return text;
-  throw new InvalidInput(`reading ${REQUEST_HEADER}: it holds more than ASCII; write other characters as \\uXXXX`, [{ path: "", message: "is not ASCII" }]);
+  throw new InvalidInput(`reading ${REQUEST_HEADER}: it holds more than ASCII; write other characters as \\uXXXX`, [
+    { path: "", message: "is not ASCII" },
+  ]);
 }

@@ -15,6 +15,7 @@ import { startServer } from "../http/server.ts";
 import type { Settings } from "../settings/settings.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
 import { brokerRoutes } from "./broker-verbs.ts";
+import { lockDataDir } from "./lock.ts";
 import { startFunctions } from "./functions.ts";
 import { hostRoutes } from "./host-routes.ts";
 
@@ -37,6 +38,7 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
   const metrics = createMetrics();
   await mkdir(settings.dataDir, { recursive: true });
   const wasEmpty = (await readdir(settings.dataDir)).length === 0;
+  const lock = lockDataDir(settings.dataDir);
   const composition = await compose(settings, { clock: systemClock, log, meter: metrics });
   try {
     const functions = await startFunctions(composition);
@@ -66,10 +68,12 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
         await server.close(CLOSE_DEADLINE_MS);
         await functions.stop();
         await composition.close();
+        lock.release();
       },
     };
   } catch (error) {
     await composition.close().catch((cause) => log.error("closing after a failed start", { error: errorText(cause) }));
+    lock.release();
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import type { Attributes, Counter, Gauge, Histogram, Meter } from "@opentelemetry/api";
 import { PrometheusExporter, PrometheusSerializer } from "@opentelemetry/exporter-prometheus";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
-import { COUNTERS, type GaugeName, GAUGES, HISTOGRAMS, type HistogramInstrument, type Instrument } from "../../core/instruments.ts";
+import { COUNTERS, GAUGES, type GaugeName, HISTOGRAMS, type HistogramInstrument, type Instrument } from "../../core/instruments.ts";
 import type { GaugeReader, GaugeValue, Recorder } from "./metrics.ts";
 
 const METER = "persistor";
@@ -20,7 +20,7 @@ export function openRecorder(): Recorder {
     meter.createHistogram(name, { unit, description, advice: { explicitBucketBoundaries: [...buckets] } }),
   );
   const gauges = gaugesOf(meter);
-  const serializer = new PrometheusSerializer();
+  const serializer = new PrometheusSerializer(undefined, false, undefined, true, true);
   const readProcess = processReaders();
   return {
     add: (name, value, attributes) => counters.get(name)?.add(value, attributes as Attributes | undefined),

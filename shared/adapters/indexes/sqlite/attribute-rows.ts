@@ -38,7 +38,11 @@ export function createAttributeRows(database: DatabaseSync): AttributeRows {
     let buckets = collections.get(collection);
     if (!buckets) collections.set(collection, (buckets = new Map()));
     let bucket = buckets.get(name);
-    if (!bucket) buckets.set(name, (bucket = { k: keyOf(collection, name), numbers: new Map(), texts: new Map(), valueless: [], repeated: [], lastId: -1 }));
+    if (!bucket)
+      buckets.set(
+        name,
+        (bucket = { k: keyOf(collection, name), numbers: new Map(), texts: new Map(), valueless: [], repeated: [], lastId: -1 }),
+      );
     return bucket;
   };
 

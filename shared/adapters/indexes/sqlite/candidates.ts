@@ -54,9 +54,10 @@ export function candidatesOf(parts: readonly Filter[], bounds: TimeBounds, conte
 type Term = Extract<Filter, { field: unknown }>;
 
 function termCandidate(term: Term, bounds: TimeBounds, context: CompileContext): Candidate | undefined {
-  if (term.op === "$exists") return term.exists && term.field.kind === "attribute" ? attributeCandidate(term.field.name, sql(""), bounds, context) : undefined;
+  if (term.op === "$exists")
+    return term.exists && term.field.kind === "attribute" ? attributeCandidate(term.field.name, sql(""), bounds, context) : undefined;
   if (term.op !== "$eq" && term.op !== "$in") return undefined;
-  const list = term.op === "$eq" ? sql("= ?", cellOf(term.value)) : concat(" ", sql("IN"), context.listOf(term.values));
+  const list = "value" in term ? sql("= ?", cellOf(term.value)) : concat(" ", sql("IN"), context.listOf(term.values));
   if (term.field.kind === "attribute") return attributeCandidate(term.field.name, concat("", sql(" AND v "), list), bounds, context);
   const { collection } = context;
   switch (term.field.name) {

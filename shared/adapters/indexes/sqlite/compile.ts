@@ -10,12 +10,12 @@ export interface CompileContext {
   keyOf(name: string): number | undefined;
   /** Puts values where SQL can read them; returns what to write behind `IN`. */
   listOf(values: readonly Operand[]): Sql;
-  /** Has `filter`, which names attributes only, put to each record's attributes in JavaScript; returns the call. */
+  /** Has `filter` put to each record in JavaScript; returns the call. */
   callOf(filter: Filter): Sql;
 }
 
-/** Up to this many values are looked up one by one for each record; more are compared in JavaScript. */
-const MAX_PROBED_VALUES = 16;
+/** Up to this many values are looked up one by one for each record; where there are more, JavaScript is quicker. */
+const MAX_PROBES = 16;
 
 const SQL_OPERATORS: Readonly<Record<Exclude<Comparison, "$eq" | "$ne">, string>> = { $gt: ">", $gte: ">=", $lt: "<", $lte: "<=" };
 
@@ -27,34 +27,49 @@ const SQL_OPERATORS: Readonly<Record<Exclude<Comparison, "$eq" | "$ne">, string>
 export function compileFilter(filter: Filter, context: CompileContext): Sql {
   switch (filter.op) {
     case "all":
-      return compileAll(filter.of, context);
+      return compileAll(filter, context);
     case "any":
-      return join("OR", filter.of.map((part) => compileFilter(part, context)));
+      if (attributeTerms(filter) > MAX_PROBES) return context.callOf(filter);
+      return join(
+        "OR",
+        filter.of.map((part) => compileFilter(part, context)),
+      );
     case "not":
       return not(compileFilter(filter.of, context));
     default:
-      return filter.field.kind === "record" ? compileRecordTerm(filter, filter.field.name, context) : compileAttributeTerm(filter, filter.field.name, context);
+      if (filter.field.kind === "record") return compileRecordTerm(filter, filter.field.name, context);
+      return compileAttributeTerm(filter, filter.field.name, context);
   }
 }
 
 /** What goes to JavaScript goes there in one call, and last: by then most records are out. */
-function compileAll(parts: readonly Filter[], context: CompileContext): Sql {
-  const called = parts.filter(isForJavaScript);
-  const compiled = parts.filter((part) => !called.includes(part)).map((part) => compileFilter(part, context));
+function compileAll(filter: Extract<Filter, { op: "all" | "any" }>, context: CompileContext): Sql {
+  const isLarge = attributeTerms(filter) > MAX_PROBES;
+  const isCalled = (part: Filter) => (isLarge ? attributeTerms(part) > 0 : isUnprobedTerm(part, context));
+  const called = filter.of.filter(isCalled);
+  const compiled = filter.of.filter((part) => !isCalled(part)).map((part) => compileFilter(part, context));
   const [only] = called;
-  if (only) compiled.push(called.length === 1 ? compileFilter(only, context) : context.callOf({ op: "all", of: called }));
+  if (only) compiled.push(context.callOf(called.length === 1 ? only : { op: "all", of: called }));
   return join("AND", compiled);
 }
 
-function isForJavaScript(filter: Filter): boolean {
-  if (filter.op === "all" || filter.op === "any" || filter.op === "not" || filter.field.kind === "record") return false;
-  return !isProbed(filter);
+/** How many comparisons with attributes there are in `filter`. */
+function attributeTerms(filter: Filter): number {
+  if (filter.op === "not") return attributeTerms(filter.of);
+  if (filter.op === "all" || filter.op === "any") return filter.of.reduce((sum, part) => sum + attributeTerms(part), 0);
+  return filter.field.kind === "attribute" ? 1 : 0;
+}
+
+/** Whether `filter` is a comparison with an attribute that there is, which the attribute table is no help to. */
+function isUnprobedTerm(filter: Filter, context: CompileContext): boolean {
+  if (!("field" in filter) || filter.field.kind === "record") return false;
+  return !isProbed(filter) && context.keyOf(filter.field.name) !== undefined;
 }
 
 type Term = Exclude<Filter, { op: "all" | "any" | "not" }>;
 
 function isProbed(term: Term): boolean {
-  if (term.op === "$in" || term.op === "$nin") return term.values.length <= MAX_PROBED_VALUES;
+  if (term.op === "$in" || term.op === "$nin") return term.values.length <= MAX_PROBES;
   return term.op === "$eq" || term.op === "$ne";
 }
 
@@ -67,7 +82,11 @@ function compileAttributeTerm(term: Term, name: string, context: CompileContext)
   const found = join(
     "OR",
     values.map((value) =>
-      sql("EXISTS (SELECT 1 FROM attribute a WHERE a.k = ? AND a.v = ? AND a.publish_time = r.publish_time AND a.record = r.id)", k, cellOf(value)),
+      sql(
+        "EXISTS (SELECT 1 FROM attribute a WHERE a.k = ? AND a.v = ? AND a.publish_time = r.publish_time AND a.record = r.id)",
+        k,
+        cellOf(value),
+      ),
     ),
   );
   return isNegative ? not(found) : found;
@@ -89,7 +108,11 @@ function compileRecordTerm(term: Term, name: RecordField, context: CompileContex
 /** Objects are few: those that match are found once, not for each record. */
 function compileObjectTerm(term: Term, name: "store" | "location_key", context: CompileContext): Sql {
   const condition = compileColumnTerm(term, `o.${name}`, context);
-  return sql(`r.object IN (SELECT o.id FROM object o WHERE o.collection = ? AND ${condition.text})`, context.collection, ...condition.params);
+  return sql(
+    `r.object IN (SELECT o.id FROM object o WHERE o.collection = ? AND ${condition.text})`,
+    context.collection,
+    ...condition.params,
+  );
 }
 
 function compileColumnTerm(term: Term, column: string, context: CompileContext): Sql {

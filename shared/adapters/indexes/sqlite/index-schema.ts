@@ -53,7 +53,8 @@ CREATE TABLE attribute (k INTEGER NOT NULL, v NOT NULL, publish_time INTEGER NOT
 `;
 
 /** Made at the first question for `source` order: most indexes never get one, and it costs a quarter of the time to write. */
-const SOURCE_INDEX = "CREATE INDEX IF NOT EXISTS record_by_source ON record (collection, source_key, sequence_rank, publish_time, unique_id)";
+const SOURCE_INDEX =
+  "CREATE INDEX IF NOT EXISTS record_by_source ON record (collection, source_key, sequence_rank, publish_time, unique_id)";
 
 /** `v` where the attribute has a value without text: null or binary. Blobs sort behind all numbers and texts. */
 export const EXISTS_MARK = new Uint8Array(0);
@@ -69,7 +70,14 @@ export interface IndexWorkerData {
 
 /** Opens the index's database. Throws IndexError `index_unavailable`. */
 export function openIndexDatabase({ path, cacheKib }: IndexWorkerData): DatabaseSync {
-  return openDatabase({ path, synchronous: "NORMAL", cacheKib, schemaVersion: SCHEMA_VERSION, schema: SCHEMA, unavailable: "index_unavailable" });
+  return openDatabase({
+    path,
+    synchronous: "NORMAL",
+    cacheKib,
+    schemaVersion: SCHEMA_VERSION,
+    schema: SCHEMA,
+    unavailable: "index_unavailable",
+  });
 }
 
 /** Makes the index for `source` order unless it is there. */

@@ -68,7 +68,9 @@ export function createIndexWriter(database: DatabaseSync): IndexWriter {
 /** Stores a record unless it is there, under a name of its own where it is there with another digest; true where a row was made. */
 function recordInserter(database: DatabaseSync) {
   const placeholders = RECORD_COLUMNS.split(",").map(() => "?");
-  const insert = database.prepare(`INSERT INTO record (${RECORD_COLUMNS}) VALUES (${placeholders}) ON CONFLICT (collection, unique_id) DO NOTHING`);
+  const insert = database.prepare(
+    `INSERT INTO record (${RECORD_COLUMNS}) VALUES (${placeholders}) ON CONFLICT (collection, unique_id) DO NOTHING`,
+  );
   const digestOf = database.prepare("SELECT digest FROM record WHERE collection = ? AND unique_id = ?");
   return (id: number, collection: number, object: number, record: IndexRecord, result: UpsertResult): boolean => {
     if (insert.run(...recordCells(id, collection, object, record, record.unique_id)).changes === 1) {

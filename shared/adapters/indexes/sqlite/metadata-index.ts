@@ -35,7 +35,8 @@ export async function openMetadataIndex(dataDir: string): Promise<MetadataIndex>
       return unpacked(await call<Rows>(reader, "get", { collection, ids: [...new Set(ids)] } satisfies GetCall));
     },
     async find(collection, options) {
-      if (options.after && options.after.order !== options.order) throw new InvalidInput("finding records: the position is one of another order");
+      if (options.after && options.after.order !== options.order)
+        throw new InvalidInput("finding records: the position is one of another order");
       if (options.order === "source") {
         sourceIndex ??= call(writer, "makeSourceIndex");
         await sourceIndex.catch((error) => {
@@ -45,7 +46,8 @@ export async function openMetadataIndex(dataDir: string): Promise<MetadataIndex>
       }
       return unpacked(await call<Rows>(reader, "find", { collection, options } satisfies FindCall));
     },
-    summarize: (collection, filter, bucketMs) => call<IndexSummary[]>(reader, "summarize", { collection, filter, bucketMs } satisfies SummarizeCall),
+    summarize: (collection, filter, bucketMs) =>
+      call<IndexSummary[]>(reader, "summarize", { collection, filter, bucketMs } satisfies SummarizeCall),
     async close() {
       await reader.close();
       await writer.close();

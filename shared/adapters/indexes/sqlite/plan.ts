@@ -1,4 +1,4 @@
-import type { Filter } from "../../../core/filter/ast.ts";
+import type { Comparison, Filter } from "../../../core/filter/ast.ts";
 import type { IndexPosition } from "../../../core/ports/metadata-index.ts";
 import { type Candidate, candidatesOf, conjuncts, narrowed, type TimeBounds, UNBOUNDED, within } from "./candidates.ts";
 import { type CompileContext, cellOf, compileFilter } from "./compile.ts";
@@ -58,7 +58,13 @@ interface Best {
 }
 
 /** The candidate with the fewest ids, if there is one with at most `limit`. A walk of broker or time needs no probe where there is nothing else. */
-function bestCandidate(parts: readonly Filter[], bounds: TimeBounds, limit: number, isOtherOrder: boolean, context: PlanContext): Best | undefined {
+function bestCandidate(
+  parts: readonly Filter[],
+  bounds: TimeBounds,
+  limit: number,
+  isOtherOrder: boolean,
+  context: PlanContext,
+): Best | undefined {
   if (!isOtherOrder && parts.every(isWalked)) return undefined;
   let best: Best | undefined;
   const consider = (candidate: Candidate | undefined) => {
@@ -80,7 +86,11 @@ function isWalked(part: Filter): boolean {
 }
 
 function timeCandidate(bounds: TimeBounds, { collection }: PlanContext): Sql {
-  return concat("", sql("SELECT id FROM record INDEXED BY record_by_time WHERE collection = ?", collection), within("publish_time", bounds));
+  return concat(
+    "",
+    sql("SELECT id FROM record INDEXED BY record_by_time WHERE collection = ?", collection),
+    within("publish_time", bounds),
+  );
 }
 
 /** SQLite joins at most 500 selections. */
@@ -105,7 +115,12 @@ function unionCandidate(branches: readonly Filter[], bounds: TimeBounds, limit: 
 function gathered(candidate: Candidate, conditions: readonly Sql[], { collection }: PlanContext): Sql {
   const ids = candidate.length === 0 ? sql("SELECT 0 AS id WHERE 0") : concat(" UNION ", ...candidate);
   const distinct = candidate.length === 1 ? concat("", sql("SELECT DISTINCT id FROM ("), ids, sql(")")) : ids;
-  const from = concat("", sql("FROM ("), distinct, sql(") h CROSS JOIN record r NOT INDEXED ON r.id = h.id WHERE r.collection = ? AND ", collection));
+  const from = concat(
+    "",
+    sql("FROM ("),
+    distinct,
+    sql(") h CROSS JOIN record r NOT INDEXED ON r.id = h.id WHERE r.collection = ? AND ", collection),
+  );
   return concat("", from, join("AND", conditions));
 }
 
@@ -114,21 +129,29 @@ function walkSource(filter: Filter, behindPosition: Sql, context: PlanContext): 
   return concat("", from, join("AND", [behindPosition, compileFilter(filter, context)]));
 }
 
-type Equality = Extract<Filter, { op: "$eq" }>;
+type Equality = Extract<Filter, { op: Comparison }> & { op: "$eq" };
 
 /** Walks the narrowest order by publish time: of one attribute's value, of one broker, or of the collection. */
 function walkTime(parts: readonly Filter[], bounds: TimeBounds, after: IndexPosition | undefined, context: PlanContext): Sql {
   const equality = parts.find((part): part is Equality => part.op === "$eq" && part.field.kind === "attribute");
   const rest = (walked: Filter | undefined) => compileFilter({ op: "all", of: parts.filter((part) => part !== walked) }, context);
   if (equality) return walkAttribute(equality, rest(equality), bounds, after, context);
-  const broker = parts.find((part): part is Equality => part.op === "$eq" && part.field.kind === "record" && part.field.name === "broker_id");
+  const broker = parts.find(
+    (part): part is Equality => part.op === "$eq" && part.field.kind === "record" && part.field.name === "broker_id",
+  );
   const from = broker
     ? sql("FROM record r INDEXED BY record_by_broker WHERE r.collection = ? AND r.broker_id = ?", context.collection, cellOf(broker.value))
     : sql("FROM record r INDEXED BY record_by_time WHERE r.collection = ?", context.collection);
   return concat("", from, start("r.publish_time", bounds, after), sql(" AND "), rest(broker));
 }
 
-function walkAttribute({ field, value }: Equality, rest: Sql, bounds: TimeBounds, after: IndexPosition | undefined, context: PlanContext): Sql {
+function walkAttribute(
+  { field, value }: Equality,
+  rest: Sql,
+  bounds: TimeBounds,
+  after: IndexPosition | undefined,
+  context: PlanContext,
+): Sql {
   const k = context.keyOf(field.name);
   if (k === undefined) return concat("", sql("FROM record r WHERE "), FALSE);
   const from = sql("FROM attribute a CROSS JOIN record r NOT INDEXED ON r.id = a.record WHERE a.k = ? AND a.v = ?", k, cellOf(value));

@@ -20,7 +20,7 @@ interface RowObject {
 export const ROW_COLUMNS = `'[' || json_array(r.unique_id, r.broker_id, r.broker_msg_id, r.ordering_key, r.business_source_key, r.business_object_key,
   r.index_source_key, r.partition, coalesce(r.sequence_text, r.sequence), r.object, r.location_position, r.block_offset, r.block_length,
   r.block_position, r.codec, r.format_version, r.payload_size, r.content_type, r.digest, r.publish_time, r.ingestion_time,
-  r.indexer_ingestion_time) || ',' || r.attributes || ',' || coalesce(r.truncated_attributes, 'null') || ']', r.object`;
+  r.indexer_ingestion_time) || ',' || r.attributes || ',' || coalesce(r.truncated_attributes, 'null') || ']' AS json, r.object AS object`;
 
 type Optional<T> = T | null;
 
@@ -66,6 +66,8 @@ export function createRowReader(database: DatabaseSync) {
     return object;
   };
   return {
+    /** The record of one row. */
+    recordOf: (json: string, object: number): IndexRecord => recordOf(JSON.parse(json) as Row, { [object]: objectOf(object) }),
     of(selected: readonly [json: string, object: number][]): Rows {
       const rows: Rows = { slices: [], objects: {} };
       for (let i = 0; i < selected.length; i += JSON_SLICE_RECORDS) {
@@ -84,7 +86,19 @@ export function recordsOf(slice: string, objects: Rows["objects"]): IndexRecord[
 }
 
 function recordOf([fields, attributes, truncated]: Row, objects: Rows["objects"]): IndexRecord {
-  const [uniqueId, brokerId, brokerMsgId, orderingKey, businessSourceKey, businessObjectKey, indexSourceKey, partition, sequence, object, ...rest] = fields;
+  const [
+    uniqueId,
+    brokerId,
+    brokerMsgId,
+    orderingKey,
+    businessSourceKey,
+    businessObjectKey,
+    indexSourceKey,
+    partition,
+    sequence,
+    object,
+    ...rest
+  ] = fields;
   const { store, location_key } = objects[object] as RowObject;
   const record: IndexRecord = {
     unique_id: uniqueId,

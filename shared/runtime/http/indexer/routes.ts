@@ -28,7 +28,8 @@ const TAGS = ["Indexer"];
 export function indexerRoutes({ queries, collections }: IndexerDeps): Route[] {
   const checkReadable = (name: string, caller: Caller) => {
     // One answer for both: a caller does not learn what there is that it may not read.
-    if (!collections().some((known) => known.name === name) || !caller.canRead(name)) throw notFound(`there is no collection ${JSON.stringify(name.slice(0, 100))}`);
+    if (!collections().some((known) => known.name === name) || !caller.canRead(name))
+      throw notFound(`there is no collection ${JSON.stringify(name.slice(0, 100))}`);
   };
   const pageOf = async (listing: Listing, request: PageRequest, caller: Caller): Promise<Reply> => {
     checkReadable(listing.collection, caller);
@@ -78,7 +79,13 @@ export function indexerRoutes({ queries, collections }: IndexerDeps): Route[] {
     responses: { 200: { description: "A page, by publish time and unique id.", schema: schemas.pageSchema } },
     handler({ params, query: { from, to, ...paging }, caller }) {
       checkOrder(from, to);
-      const listing: Listing = { kind: "range", collection: params.collection, brokerId: params.broker_id, fromMs: from ?? null, toMs: to ?? null };
+      const listing: Listing = {
+        kind: "range",
+        collection: params.collection,
+        brokerId: params.broker_id,
+        fromMs: from ?? null,
+        toMs: to ?? null,
+      };
       return pageOf(listing, paging, caller);
     },
   });
@@ -140,7 +147,9 @@ export function indexerRoutes({ queries, collections }: IndexerDeps): Route[] {
       checkReadable(collection, caller);
       checkOrder(from, to);
       const found = await queries.stats({ collection, fromMs: from, toMs: to, bucketMs: schemas.BUCKETS_MS[bucket] });
-      return { body: { buckets: found.map(({ start, broker_id, count, bytes }) => ({ start: timeOrNull(start), broker_id, count, bytes })) } };
+      return {
+        body: { buckets: found.map(({ start, broker_id, count, bytes }) => ({ start: timeOrNull(start), broker_id, count, bytes })) },
+      };
     },
   });
 
@@ -174,7 +183,8 @@ function merged(inQuery: PageRequest, inBody: PageRequest): PageRequest {
   const faults: InputFault[] = [];
   for (const [name, value] of Object.entries(inBody)) {
     const other = inQuery[name as keyof PageRequest];
-    if (other !== undefined && other !== value) faults.push({ path: name, message: "is given in the query string and in the body, with different values" });
+    if (other !== undefined && other !== value)
+      faults.push({ path: name, message: "is given in the query string and in the body, with different values" });
   }
   if (faults[0]) throw new InvalidInput(`reading the query: ${faults[0].path} ${faults[0].message}`, faults);
   return { ...inQuery, ...inBody };

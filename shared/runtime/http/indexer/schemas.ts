@@ -42,7 +42,10 @@ export const BUCKETS_MS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 } a
 export const statsQuery = z.strictObject({
   from: timeParameter().meta({ description: "Publish times from here on." }),
   to: timeParameter().meta({ description: "Publish times before this one." }),
-  bucket: z.enum(["minute", "hour", "day"], "must be minute, hour or day").default("hour").meta({ description: "Length of a bucket, in UTC." }),
+  bucket: z
+    .enum(["minute", "hour", "day"], "must be minute, hour or day")
+    .default("hour")
+    .meta({ description: "Length of a bucket, in UTC." }),
 });
 
 const name = (description: string) => z.string().min(1).meta({ description });
@@ -53,14 +56,23 @@ export const rangeParams = collectionParams.extend({ broker_id: name("The `broke
 
 const id = z.string("must be text").refine((text) => text.isWellFormed(), "holds half of a character (a lone surrogate)");
 export const idsBody = z.strictObject({
-  ids: z.array(id, "must be a list of ids").max(MAX_IDS, `must hold at most ${MAX_IDS} ids; ask in several requests`).meta({ description: "Unique ids." }),
+  ids: z
+    .array(id, "must be a list of ids")
+    .max(MAX_IDS, `must hold at most ${MAX_IDS} ids; ask in several requests`)
+    .meta({ description: "Unique ids." }),
 });
 
 /** For the description only: what a query's body is, is decided by `parseFilter` and `pagingBody`. */
 export const queryBodyDoc = z.intersection(filterBodySchema, z.looseObject(pagingBody.shape));
 
 const time = z.string().meta({ format: "date-time" });
-const scalar = z.union([z.string(), z.number(), z.boolean(), z.null(), z.strictObject({ $binary: z.string().meta({ contentEncoding: "base64" }) })]);
+const scalar = z.union([
+  z.string(),
+  z.number(),
+  z.boolean(),
+  z.null(),
+  z.strictObject({ $binary: z.string().meta({ contentEncoding: "base64" }) }),
+]);
 
 export const recordSchema = z
   .object({
@@ -82,8 +94,13 @@ export const recordSchema = z
     publish_time: time,
     ingestion_time: time,
     indexer_ingestion_time: time,
-    additional_metadata: z.record(z.string(), z.union([scalar, z.strictObject({ $repeated: z.array(scalar) })])).describe("The attributes."),
-    truncated_attributes: z.array(z.string()).optional().describe("Names of the attributes that the index holds cut; the stored message has them whole."),
+    additional_metadata: z
+      .record(z.string(), z.union([scalar, z.strictObject({ $repeated: z.array(scalar) })]))
+      .describe("The attributes."),
+    truncated_attributes: z
+      .array(z.string())
+      .optional()
+      .describe("Names of the attributes that the index holds cut; the stored message has them whole."),
   })
   .meta({ id: "Record" });
 

@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { stringAttribute } from "../../../core/message.ts";
 import type { OutgoingMessage } from "../../../core/ports/publisher.ts";
 
@@ -25,21 +27,20 @@ interface Flight {
 
 /** Reads the records of the `vega-datasets` package: a week of USGS earthquakes and 20,000 flights; undefined where it is not installed. */
 export async function loadSample(): Promise<SampleTopic[] | undefined> {
-  const resolve = createRequire(import.meta.url).resolve;
-  let quakesFile: string;
-  let flightsFile: string;
-  try {
-    quakesFile = resolve("vega-datasets/data/earthquakes.json");
-    flightsFile = resolve("vega-datasets/data/flights-20k.json");
-  } catch {
-    return undefined;
-  }
-  const { features } = JSON.parse(await readFile(quakesFile, "utf8")) as { features: Earthquake[] };
-  const flights = JSON.parse(await readFile(flightsFile, "utf8")) as Flight[];
+  const folder = sampleFolder();
+  if (!folder) return undefined;
+  const { features } = JSON.parse(await readFile(join(folder, "earthquakes.json"), "utf8")) as { features: Earthquake[] };
+  const flights = JSON.parse(await readFile(join(folder, "flights-20k.json"), "utf8")) as Flight[];
   return [
     { topic: "earthquakes", recordId: "event", messages: features.map(earthquakeMessage) },
     { topic: "flights", recordId: "record", messages: flights.map(flightMessage) },
   ];
+}
+
+/** The package names no data files among its exports, so its folder is looked for as Node does. */
+function sampleFolder(): string | undefined {
+  const searched = createRequire(import.meta.url).resolve.paths("vega-datasets") ?? [];
+  return searched.map((path) => join(path, "vega-datasets", "data")).find((path) => existsSync(join(path, "earthquakes.json")));
 }
 
 function earthquakeMessage(quake: Earthquake) {
