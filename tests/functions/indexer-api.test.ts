@@ -176,7 +176,8 @@ describe("GET /range", () => {
   });
 
   it("gives every record once by its cursors, also where times are equal", async () => {
-    const walk = (path: string, limit: number) => allPages((cursor) => ask("GET", `${path}?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`));
+    const walk = (path: string, limit: number) =>
+      allPages((cursor) => ask("GET", `${path}?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`));
     expect(await walk(range, 33)).toEqual(Array.from({ length: COUNT }, (_, i) => `orders_${i}`));
     expect(await walk(range, 125)).toHaveLength(COUNT);
     expect(await walk("/indexer/range/orders/same", 1)).toEqual(["same_900", "same_901", "same_902"]);
@@ -240,7 +241,10 @@ describe("paging while records come in", () => {
     let nowMs = START_MS + 10_000;
     const own = await openIndexer({ clock: { ...clock, nowMs: () => nowMs } });
     try {
-      await own.index.upsert("orders", Array.from({ length: 10 }, (_, i) => indexRecord(i)));
+      await own.index.upsert(
+        "orders",
+        Array.from({ length: 10 }, (_, i) => indexRecord(i)),
+      );
       const ids = await allPages(async (cursor) => {
         const answer = await own.ask("GET", `/indexer/range/orders/orders?limit=3${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
         const next = 10 + Math.round((nowMs - START_MS - 10_000) / 1000);
@@ -257,12 +261,16 @@ describe("paging while records come in", () => {
 
 describe("POST /query", () => {
   it("finds what the filter matches, by numbers too", async () => {
-    const answer = await ask("POST", "/indexer/query/orders?limit=1000", { body: { filters: [{ "additional_metadata.n": { $gte: 4.5, $lt: 7 } }, { "additional_metadata.tag": "b" }] } });
+    const answer = await ask("POST", "/indexer/query/orders?limit=1000", {
+      body: { filters: [{ "additional_metadata.n": { $gte: 4.5, $lt: 7 } }, { "additional_metadata.tag": "b" }] },
+    });
     expect(idsOf(answer).toSorted()).toEqual(["orders_5", "orders_6", "special/ü_1"]);
   });
 
   it("takes all, any and not, and an attribute that is called filters", async () => {
-    const all = await ask("POST", "/indexer/query/orders", { body: { all: [{ broker_id: "orders" }, { not: { "additional_metadata.n": { $ne: 3 } } }] } });
+    const all = await ask("POST", "/indexer/query/orders", {
+      body: { all: [{ broker_id: "orders" }, { not: { "additional_metadata.n": { $ne: 3 } } }] },
+    });
     expect(idsOf(all)).toEqual(["orders_3"]);
     const named = await ask("POST", "/indexer/query/orders", { body: { any: [{ "additional_metadata.filters": true }] } });
     expect(idsOf(named)).toEqual(["special/ü_1"]);
@@ -281,7 +289,9 @@ describe("POST /query", () => {
   });
 
   it("gives every record once by its cursors", async () => {
-    const ids = await allPages((cursor) => ask("POST", "/indexer/query/orders", { body: { ...everything, limit: 17, cursor: cursor ?? undefined } }));
+    const ids = await allPages((cursor) =>
+      ask("POST", "/indexer/query/orders", { body: { ...everything, limit: 17, cursor: cursor ?? undefined } }),
+    );
     expect(ids).toHaveLength(COUNT + 5);
     expect(new Set(ids).size).toBe(COUNT + 5);
   });
@@ -389,7 +399,8 @@ describe("a caller that may not read everything", () => {
 describe("an index that cannot be used", () => {
   it("is answered with 503, Retry-After and nothing of its insides", async () => {
     // A mock, since a broken SQLite file is refused when it is opened.
-    const broken = () => Promise.reject(new IndexError("index_unavailable", "reading /secret/place/index.db: the disk failed", { retryable: true }));
+    const broken = () =>
+      Promise.reject(new IndexError("index_unavailable", "reading /secret/place/index.db: the disk failed", { retryable: true }));
     const own = await openIndexer({ clock, wrapIndex: (index) => ({ ...index, find: broken, get: broken }) });
     try {
       const answer = await own.ask("GET", "/indexer/range/orders/orders");
@@ -420,22 +431,64 @@ describe("an index that cannot be used", () => {
 
 describe("whatever comes in", () => {
   const methods = fc.constantFrom("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS");
-  const starts = fc.constantFrom("exact/orders/", "all/orders", "range/orders/", "query/orders", "collections", "stats/orders", "", "query/");
-  const text = fc.oneof(fc.string({ unit: "binary" }).map(encodeURIComponent), fc.string({ unit: "grapheme-ascii" }).map((part) => part.replaceAll(/[#\s]/g, "")));
-  const parameter = fc.tuple(fc.constantFrom("limit", "offset", "cursor", "count", "from", "to", "bucket", "x"), text).map(([name, value]) => `${name}=${value}`);
-  const names = fc.constantFrom("filters", "all", "any", "not", "ids", "limit", "cursor", "additional_metadata.n", "publish_time", "$eq", "$in", "$exists", "__proto__", "toString");
+  const starts = fc.constantFrom(
+    "exact/orders/",
+    "all/orders",
+    "range/orders/",
+    "query/orders",
+    "collections",
+    "stats/orders",
+    "",
+    "query/",
+  );
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }).map(encodeURIComponent),
+    fc.string({ unit: "grapheme-ascii" }).map((part) => part.replaceAll(/[#\s]/g, "")),
+  );
+  const parameter = fc
+    .tuple(fc.constantFrom("limit", "offset", "cursor", "count", "from", "to", "bucket", "x"), text)
+    .map(([name, value]) => `${name}=${value}`);
+  const names = fc.constantFrom(
+    "filters",
+    "all",
+    "any",
+    "not",
+    "ids",
+    "limit",
+    "cursor",
+    "additional_metadata.n",
+    "publish_time",
+    "$eq",
+    "$in",
+    "$exists",
+    "__proto__",
+    "toString",
+  );
   const json = fc.letrec((tie) => ({
-    value: fc.oneof({ depthSize: "small" }, fc.jsonValue(), fc.array(tie("value"), { maxLength: 3 }), fc.dictionary(names, tie("value"), { maxKeys: 3 })),
+    value: fc.oneof(
+      { depthSize: "small" },
+      fc.jsonValue(),
+      fc.array(tie("value"), { maxLength: 3 }),
+      fc.dictionary(names, tie("value"), { maxKeys: 3 }),
+    ),
   })).value;
 
   it("is never answered with a 5xx", async () => {
     await fc.assert(
-      fc.asyncProperty(methods, starts, text, fc.array(parameter, { maxLength: 3 }), fc.option(json), fc.option(fc.string()), async (method, start, rest, parameters, body, raw) => {
-        const hasBody = method !== "GET" && method !== "HEAD";
-        const asked = hasBody ? (raw === null ? { body: body ?? undefined } : { raw }) : {};
-        const { status } = await ask(method, `/indexer/${start}${rest}?${parameters.join("&")}`, asked);
-        expect(status).toBeLessThan(500);
-      }),
+      fc.asyncProperty(
+        methods,
+        starts,
+        text,
+        fc.array(parameter, { maxLength: 3 }),
+        fc.option(json),
+        fc.option(fc.string()),
+        async (method, start, rest, parameters, body, raw) => {
+          const hasBody = method !== "GET" && method !== "HEAD";
+          const asked = hasBody ? (raw === null ? { body: body ?? undefined } : { raw }) : {};
+          const { status } = await ask(method, `/indexer/${start}${rest}?${parameters.join("&")}`, asked);
+          expect(status).toBeLessThan(500);
+        },
+      ),
       { numRuns: 600 },
     );
   });

@@ -3,6 +3,7 @@ import { NO_METER } from "../../shared/core/ports/meter.ts";
 import type { Publisher } from "../../shared/core/ports/publisher.ts";
 import { systemClock } from "../../shared/runtime/clock.ts";
 import { compose, type PortWrappers } from "../../shared/runtime/compose.ts";
+import { freeAbandoned } from "../../shared/runtime/local/abandoned.ts";
 import { startFunctions } from "../../shared/runtime/local/functions.ts";
 import { readSettings } from "../../shared/runtime/settings/settings.ts";
 
@@ -86,6 +87,7 @@ const wrap: PortWrappers = {
 
 const composition = await compose(readSettings(process.env), { clock: systemClock, log: NO_LOG, meter: NO_METER, wrap });
 const broker = await composition.embedded();
+await freeAbandoned(composition);
 const functions = await startFunctions(composition);
 for (;;) {
   const topics = await broker.topics();

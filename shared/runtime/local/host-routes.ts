@@ -30,7 +30,10 @@ export function hostRoutes(composition: Composition, metrics: Metrics): Route[] 
       tags,
       access: "public",
       quiet: true,
-      responses: { 200: { description: "All do.", schema: z.object({ ports: z.array(portDoc) }) }, 503: { description: "Those that do not are named.", schema: z.object({ ports: z.array(portDoc) }) } },
+      responses: {
+        200: { description: "All do.", schema: z.object({ ports: z.array(portDoc) }) },
+        503: { description: "Those that do not are named.", schema: z.object({ ports: z.array(portDoc) }) },
+      },
       handler: async () => {
         const ports = await Promise.all(Object.entries(probes(composition)).map(([port, probe]) => check(port, probe, composition)));
         return { status: ports.every(({ ok }) => ok) ? 200 : 503, body: { ports } };
@@ -59,7 +62,9 @@ function probes({ index, jobs, embedded, pipelines, collections }: Composition):
     index: () => index.get(collections()[0]?.name ?? "none", ["none"]),
     jobs: () => jobs.list({ limit: 1 }),
     broker: async () => (await embedded()).topics(),
-    ...Object.fromEntries([...stores].map(([name, store]) => [name, async () => store.list("persistor-readiness/")[Symbol.asyncIterator]().next()])),
+    ...Object.fromEntries(
+      [...stores].map(([name, store]) => [name, async () => store.list("persistor-readiness/")[Symbol.asyncIterator]().next()]),
+    ),
   };
 }
 

@@ -14,10 +14,11 @@ import { createHostGuard } from "../http/host-guard.ts";
 import { startServer } from "../http/server.ts";
 import type { Settings } from "../settings/settings.ts";
 import { createMetrics } from "../telemetry/metrics.ts";
+import { freeAbandoned } from "./abandoned.ts";
 import { brokerRoutes } from "./broker-verbs.ts";
-import { lockDataDir } from "./lock.ts";
 import { startFunctions } from "./functions.ts";
 import { hostRoutes } from "./host-routes.ts";
+import { lockDataDir } from "./lock.ts";
 
 /** The running local host. */
 export interface LocalHost {
@@ -41,6 +42,7 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
   const lock = lockDataDir(settings.dataDir);
   const composition = await compose(settings, { clock: systemClock, log, meter: metrics });
   try {
+    await freeAbandoned(composition);
     const functions = await startFunctions(composition);
     const broker = await composition.embedded();
     const cursorSecret = settings.cursorSecret ?? (await keptSecret(settings.dataDir));

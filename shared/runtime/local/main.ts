@@ -36,10 +36,14 @@ async function serve(settings: Settings, console: Console): Promise<void> {
 }
 
 function showWhatIsServed({ url, composition }: LocalHost, console: Console): void {
-  const pipelines = [...composition.pipelines.values()].map(({ topic, index }) => (index ? `${topic} → ${index.collection}` : `${topic} (not indexed)`));
+  const pipelines = [...composition.pipelines.values()].map(({ topic, index }) =>
+    index ? `${topic} → ${index.collection}` : `${topic} (not indexed)`,
+  );
   console.say();
   console.say(`Serving. Pipelines: ${pipelines.join(", ")}.`);
-  console.say(`  publish   curl -s '${url}/topics/${[...composition.pipelines.values()][0]?.topic}/events' -H 'content-type: application/x-ndjson' -d '{"text": "hello", "attributes": {"type": "test"}}'`);
+  console.say(
+    `  publish   curl -s '${url}/topics/${[...composition.pipelines.values()][0]?.topic}/events' -H 'content-type: application/x-ndjson' -d '{"text": "hello", "attributes": {"type": "test"}}'`,
+  );
   console.say(`  describe  ${url}/openapi.json    metrics  ${url}/metrics    stop  Ctrl-C`);
 }
 

@@ -22,6 +22,8 @@ export interface EmbeddedBroker extends Broker {
   createTopic(name: string, options: { retained: boolean }): Promise<void>;
   /** Creates a subscription, and its topic, or updates it: options not given stay. A new one starts with what the topic still keeps. */
   createSubscription(topic: string, name: string, options: SubscriptionOptions): Promise<void>;
+  /** Ends the leases of all durable subscriptions. Only for a process that knows itself the sole reader: what another one holds would come twice. */
+  endLeases(): Promise<void>;
   /** All topics by name. */
   topics(): Promise<TopicSummary[]>;
   /** Takes up to `maxMessages` (at most 1,000), waiting up to a second for a first one. Creates a missing subscription: ordered, not durable. */
@@ -104,7 +106,7 @@ function sweepRegularly(client: Client): () => void {
   return () => clearInterval(timer);
 }
 
-type Administration = Pick<EmbeddedBroker, "createTopic" | "createSubscription" | "topics" | "sweep">;
+type Administration = Pick<EmbeddedBroker, "createTopic" | "createSubscription" | "endLeases" | "topics" | "sweep">;
 
 function administration(client: Client): Administration {
   const sweep = async () => {
@@ -122,6 +124,7 @@ function administration(client: Client): Administration {
       if (typeof options.deadLetterTopic === "string") checkName("topic", options.deadLetterTopic);
       await client.call("ensureSubscription", { topic, name, options, onlyCreate: false, retained: true });
     },
+    endLeases: () => client.call("endLeases"),
     async topics() {
       await sweep();
       return client.call<TopicSummary[]>("topics");

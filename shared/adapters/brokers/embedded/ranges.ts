@@ -88,6 +88,12 @@ export function takeBackLater(db: Database, subscription: number, key: Uint8Arra
   db.statement(sql).run(subscription, key, sequence);
 }
 
+/** Ends every lease of the durable subscriptions: what a killed process held comes again at once. */
+export function endLeases(db: Database): void {
+  const sql = "UPDATE outstanding SET leased = 0, until_ms = 0 WHERE leased = 1 AND subscription IN (SELECT id FROM subscriptions WHERE durable = 1)";
+  db.statement(sql).run();
+}
+
 /** Ends the leases of an ordered subscription that have run out; what depends on their order is taken back with them. */
 export function endLapsedLeases(db: Database, subscription: number, nowMs: number): void {
   const lapsedSql = "SELECT first, ordering_key FROM outstanding WHERE subscription = ? AND leased = 1 AND until_ms <= ? ORDER BY first";

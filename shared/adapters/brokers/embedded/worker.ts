@@ -4,6 +4,7 @@ import { receive } from "./delivering.ts";
 import { mappingErrors } from "./errors.ts";
 import type { OpenedSubscription, ReceiveRequest, SubscriptionRequest, WorkerData, WriteOp } from "./protocol.ts";
 import { publish } from "./publishing.ts";
+import { endLeases } from "./ranges.ts";
 import { dropSettled, sweep } from "./retention.ts";
 import { settle } from "./settling.ts";
 import { summarize } from "./summaries.ts";
@@ -25,6 +26,7 @@ serveSqliteWorker(({ file, retentionMs }: WorkerData): WorkerMethods => {
         changing(`creating topic ${name}`, () => createTopic(db, name, retained)),
       ensureSubscription: (request: SubscriptionRequest) =>
         mappingErrors(`creating subscription ${request.topic}/${request.name}`, () => opened(db, request)),
+      endLeases: () => changing("ending leases", () => endLeases(db)),
       findSubscription: ({ topic, name }: { topic: string; name: string }) =>
         mappingErrors("looking for a subscription", () => findSubscription(db, topic, name)?.id),
       topics: () => mappingErrors("listing topics", () => summarize(db)),

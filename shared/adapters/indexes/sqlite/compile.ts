@@ -8,6 +8,8 @@ export interface CompileContext {
   collection: number;
   /** The id of an attribute's name; undefined where no record of the collection has it. */
   keyOf(name: string): number | undefined;
+  /** Whether some record of the collection has the attribute more than once. */
+  isRepeated(name: string): boolean;
   /** Puts values where SQL can read them; returns what to write behind `IN`. */
   listOf(values: readonly Operand[]): Sql;
   /** Has `filter` put to each record in JavaScript; returns the call. */

@@ -1,13 +1,16 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Filter } from "../../../core/filter/ast.ts";
+import { positionOf } from "../../../core/filter/order.ts";
 import type { FindOptions, IndexSummary } from "../../../core/ports/metadata-index.ts";
 import { orderBy, planAll, planFind } from "./plan.ts";
 import { createQuestions, createStatements } from "./questions.ts";
 import { createRowReader, ROW_COLUMNS, type Rows } from "./rows.ts";
+import { WALK_RECORDS } from "./settings.ts";
 import { concat, type Sql, sql } from "./sql.ts";
 
 export interface IndexReader {
   get(collection: string, ids: readonly string[]): Rows;
+  /** May stop short of the limit: `next` then says where to go on. */
   find(collection: string, options: FindOptions): Rows;
   summarize(collection: string, filter: Filter, bucketMs?: number): IndexSummary[];
 }
@@ -15,7 +18,7 @@ export interface IndexReader {
 const MIN_GATHERED = 200;
 const MAX_GATHERED = 200_000;
 
-const NO_ROWS: Rows = { slices: [], objects: {} };
+const NO_ROWS: Rows = { count: 0, slices: [], objects: {} };
 
 export function createIndexReader(database: DatabaseSync): IndexReader {
   const statements = createStatements(database);
@@ -35,11 +38,15 @@ export function createIndexReader(database: DatabaseSync): IndexReader {
       if (!collection || limit <= 0) return NO_ROWS;
       const gatherLimit = Math.min(MAX_GATHERED, Math.max(MIN_GATHERED, Math.sqrt((limit + offset) * collection.records)));
       const plan = planFind({ filter, order, after, gatherLimit: Math.floor(gatherLimit) }, questions.contextOf(collection.id));
-      const page = concat("", plan.source, sql(` ${orderBy(order, plan)} LIMIT ? OFFSET ?`, limit, offset));
+      const count = plan.isWalk ? Math.min(limit, WALK_RECORDS) : limit;
+      const page = concat("", plan.source, sql(` ${orderBy(order, plan)} LIMIT ? OFFSET ?`, count, offset));
       const chosen = plan.isWalk ? concat(" ", sql(`SELECT ${ROW_COLUMNS}`), page) : rowsOfPage(page, orderBy(order, plan));
       const statement = statements.get(chosen.text);
       statement.setReturnArrays(true);
-      return rows.of(statement.all(...chosen.params) as unknown as [string, number][]);
+      const selected = statement.all(...chosen.params) as unknown as [string, number][];
+      const last = selected.at(-1);
+      const next = last && selected.length === count && count < limit ? positionOf(rows.recordOf(...last), order) : undefined;
+      return { ...rows.of(selected), next };
     },
     summarize(name, filter, bucketMs) {
       const collection = questions.collectionOf(name);

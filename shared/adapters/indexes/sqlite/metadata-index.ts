@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { InvalidInput } from "../../../core/errors.ts";
 import type { IndexRecord } from "../../../core/index-record.ts";
-import type { IndexSummary, MetadataIndex, UpsertResult } from "../../../core/ports/metadata-index.ts";
+import type { FindOptions, IndexSummary, MetadataIndex, UpsertResult } from "../../../core/ports/metadata-index.ts";
 import { type SqliteWorker, startSqliteWorker } from "../../support/sqlite-worker.ts";
 import { databaseError, portError } from "./errors.ts";
 import type { IndexWorkerData } from "./index-schema.ts";
@@ -44,7 +44,7 @@ export async function openMetadataIndex(dataDir: string): Promise<MetadataIndex>
           throw error;
         });
       }
-      return unpacked(await call<Rows>(reader, "find", { collection, options } satisfies FindCall));
+      return findAll(reader, collection, options);
     },
     summarize: (collection, filter, bucketMs) =>
       call<IndexSummary[]>(reader, "summarize", { collection, filter, bucketMs } satisfies SummarizeCall),
@@ -53,6 +53,23 @@ export async function openMetadataIndex(dataDir: string): Promise<MetadataIndex>
       await writer.close();
     },
   };
+}
+
+/** Asks for the next records before it unpacks the last, so that both threads are busy. */
+async function findAll(reader: SqliteWorker, collection: string, options: FindOptions): Promise<IndexRecord[]> {
+  const ask = (asked: FindOptions) => call<Rows>(reader, "find", { collection, options: asked } satisfies FindCall);
+  const records: IndexRecord[] = [];
+  let left = options.limit;
+  let rows: Rows | undefined = await ask(options);
+  while (rows) {
+    left -= rows.count;
+    const following: Promise<Rows> | undefined = rows.next && ask({ ...options, after: rows.next, offset: 0, limit: left });
+    // The error is thrown where the answer is awaited.
+    following?.catch(() => undefined);
+    for (const record of await unpacked(rows)) records.push(record);
+    rows = await following;
+  }
+  return records;
 }
 
 function startWorker(data: IndexWorkerData): Promise<SqliteWorker> {

@@ -34,7 +34,7 @@ export function planFind({ filter, order, after, gatherLimit }: PlanRequest, con
   const bounds = behind(narrowed(UNBOUNDED, parts), after);
   const behindPosition = after ? positionCondition(after) : TRUE;
   const best = bestCandidate(parts, bounds, gatherLimit, order === "source", context);
-  if (best) return { source: gathered(best.candidate, [behindPosition, compileFilter(filter, context)], context), isWalk: false };
+  if (best) return { source: gathered(best.candidate, parts, behindPosition, context), isWalk: false };
   if (order === "source") return { source: walkSource(filter, behindPosition, context), isWalk: true };
   return { source: walkTime(parts, bounds, after, context), isWalk: true };
 }
@@ -44,7 +44,7 @@ export function planAll(filter: Filter, gatherLimit: number, context: PlanContex
   const parts = conjuncts(filter);
   const bounds = narrowed(UNBOUNDED, parts);
   const best = bestCandidate(parts, bounds, gatherLimit, false, context);
-  if (best) return gathered(best.candidate, [compileFilter(filter, context)], context);
+  if (best) return gathered(best.candidate, parts, TRUE, context);
   return walkTime(parts, bounds, undefined, context);
 }
 
@@ -75,8 +75,9 @@ function bestCandidate(
     if (count <= most) best = { candidate, count };
   };
   for (const candidate of candidatesOf(parts, bounds, context)) consider(candidate);
-  for (const part of parts) if (part.op === "any") consider(unionCandidate(part.of, bounds, limit, context));
-  if (Number.isFinite(bounds.from) || Number.isFinite(bounds.before)) consider([timeCandidate(bounds, context)]);
+  for (const part of parts) if (part.op === "any") consider(unionCandidate(part, bounds, limit, context));
+  if (Number.isFinite(bounds.from) || Number.isFinite(bounds.before))
+    consider({ selections: [timeCandidate(bounds, context)], covers: [] });
   return best;
 }
 
@@ -96,32 +97,35 @@ function timeCandidate(bounds: TimeBounds, { collection }: PlanContext): Sql {
 /** SQLite joins at most 500 selections. */
 const MAX_UNION = 200;
 
-/** The best candidates of all branches together; undefined where one has none, or they are too many. */
-function unionCandidate(branches: readonly Filter[], bounds: TimeBounds, limit: number, context: PlanContext): Candidate | undefined {
-  const union: Sql[] = [];
+/** The best candidates of all branches of an `any` together; undefined where one has none, or they are too many. */
+function unionCandidate(
+  any: Extract<Filter, { op: "all" | "any" }>,
+  bounds: TimeBounds,
+  limit: number,
+  context: PlanContext,
+): Candidate | undefined {
+  if (any.of.length > MAX_UNION) return undefined;
+  const selections: Sql[] = [];
+  let isCovered = true;
   let left = limit;
-  if (branches.length > MAX_UNION) return undefined;
-  for (const branch of branches) {
+  for (const branch of any.of) {
     const parts = conjuncts(branch);
     const best = bestCandidate(parts, narrowed(bounds, parts), left, true, context);
     if (!best) return undefined;
     left -= best.count;
-    union.push(...best.candidate);
+    selections.push(...best.candidate.selections);
+    isCovered &&= parts.every((part) => best.candidate.covers.includes(part));
   }
-  return union.length <= MAX_UNION ? union : undefined;
+  return selections.length <= MAX_UNION ? { selections, covers: isCovered ? [any] : [] } : undefined;
 }
 
 /** `CROSS JOIN` keeps the gathered ids outside and `NOT INDEXED` has each record fetched by its id. */
-function gathered(candidate: Candidate, conditions: readonly Sql[], { collection }: PlanContext): Sql {
-  const ids = candidate.length === 0 ? sql("SELECT 0 AS id WHERE 0") : concat(" UNION ", ...candidate);
-  const distinct = candidate.length === 1 ? concat("", sql("SELECT DISTINCT id FROM ("), ids, sql(")")) : ids;
-  const from = concat(
-    "",
-    sql("FROM ("),
-    distinct,
-    sql(") h CROSS JOIN record r NOT INDEXED ON r.id = h.id WHERE r.collection = ? AND ", collection),
-  );
-  return concat("", from, join("AND", conditions));
+function gathered({ selections, covers }: Candidate, parts: readonly Filter[], behindPosition: Sql, context: PlanContext): Sql {
+  const ids = selections.length === 0 ? sql("SELECT 0 AS id WHERE 0") : concat(" UNION ", ...selections);
+  const distinct = selections.length === 1 ? concat("", sql("SELECT DISTINCT id FROM ("), ids, sql(")")) : ids;
+  const from = sql(") h CROSS JOIN record r NOT INDEXED ON r.id = h.id WHERE r.collection = ? AND ", context.collection);
+  const rest = compileFilter({ op: "all", of: parts.filter((part) => !covers.includes(part)) }, context);
+  return concat("", sql("FROM ("), distinct, from, join("AND", [behindPosition, rest]));
 }
 
 function walkSource(filter: Filter, behindPosition: Sql, context: PlanContext): Sql {

@@ -3,6 +3,7 @@ import type { Filter, Operand } from "../../../core/filter/ast.ts";
 import { type FilterSubject, predicateOf } from "../../../core/filter/evaluate.ts";
 import type { Candidate } from "./candidates.ts";
 import { cellOf } from "./compile.ts";
+import { REPEATED_MARK } from "./index-schema.ts";
 import type { PlanContext } from "./plan.ts";
 import { type createRowReader, ROW_COLUMNS } from "./rows.ts";
 import { type Sql, sql } from "./sql.ts";
@@ -36,6 +37,7 @@ export function createQuestions(database: DatabaseSync, statements: Statements, 
   const addOperand = database.prepare("INSERT OR IGNORE INTO temp.operand VALUES (?, ?)");
   const collection = database.prepare("SELECT id, records FROM collection WHERE name = ?");
   const name = database.prepare("SELECT k FROM attribute_name WHERE collection = ? AND name = ?");
+  const repeated = database.prepare("SELECT 1 FROM attribute WHERE k = ? AND v = ? LIMIT 1");
   let predicates: ((record: FilterSubject) => boolean)[] = [];
   const test = (slot: unknown, subject: FilterSubject) => (predicates[slot as number]?.(subject) ? 1 : 0);
   let lists = new Map<readonly Operand[], Sql>();
@@ -65,6 +67,10 @@ export function createQuestions(database: DatabaseSync, statements: Statements, 
       return {
         collection: id,
         keyOf: (attribute) => name.get(id, attribute)?.["k"] as number | undefined,
+        isRepeated(attribute) {
+          const k = name.get(id, attribute)?.["k"];
+          return k !== undefined && repeated.get(k, REPEATED_MARK) !== undefined;
+        },
         listOf(values) {
           const known = lists.get(values) ?? addList(values);
           lists.set(values, known);
@@ -82,7 +88,7 @@ export function createQuestions(database: DatabaseSync, statements: Statements, 
 
 function countUpTo(candidate: Candidate, limit: number, statements: Statements): number {
   let count = 0;
-  for (const { text, params } of candidate) {
+  for (const { text, params } of candidate.selections) {
     const statement = statements.get(`SELECT count(*) AS count FROM (${text} LIMIT ?)`);
     count += statement.get(...params, limit + 1 - count)?.["count"] as number;
     if (count > limit) return count;

@@ -1,11 +1,15 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { IndexedValue, IndexRecord } from "../../../core/index-record.ts";
+import type { IndexPosition } from "../../../core/ports/metadata-index.ts";
 import { JSON_SLICE_RECORDS } from "./settings.ts";
 
 /** Records on their way from the worker: JSON lists of rows, in slices, and the objects that the rows name by id. */
 export interface Rows {
+  count: number;
   slices: string[];
   objects: Record<number, RowObject>;
+  /** Where to go on for the rest of what was asked; absent where there is none. */
+  next?: IndexPosition;
 }
 
 interface RowObject {
@@ -69,7 +73,7 @@ export function createRowReader(database: DatabaseSync) {
     /** The record of one row. */
     recordOf: (json: string, object: number): IndexRecord => recordOf(JSON.parse(json) as Row, { [object]: objectOf(object) }),
     of(selected: readonly [json: string, object: number][]): Rows {
-      const rows: Rows = { slices: [], objects: {} };
+      const rows: Rows = { count: selected.length, slices: [], objects: {} };
       for (let i = 0; i < selected.length; i += JSON_SLICE_RECORDS) {
         const slice = selected.slice(i, i + JSON_SLICE_RECORDS);
         rows.slices.push(`[${slice.map(([json]) => json).join(",")}]`);

@@ -21,5 +21,8 @@ export const MAX_COMMIT_RECORDS = 20_000;
 /** Records turned to JSON, or back, before other events get their turn: a few milliseconds of the event loop. */
 export const JSON_SLICE_RECORDS = 1000;
 
+/** Records of a walk read in one go: while the next are read, these are turned to objects. */
+export const WALK_RECORDS = 4000;
+
 /** How long a connection waits for another process that holds the database, in milliseconds. */
 export const BUSY_TIMEOUT_MS = 5000;

@@ -72,7 +72,7 @@ async function untilIndexed(
 async function untilDrained(composition: Composition, signal: AbortSignal): Promise<void> {
   const broker = await composition.embedded();
   while (!signal.aborted) {
-    const backlogs = (await broker.topics()).flatMap(({ subscriptions }) => subscriptions.map(({ backlog, leased }) => backlog + leased));
+    const backlogs = (await broker.topics()).flatMap(({ subscriptions }) => subscriptions.map(({ backlog }) => backlog));
     if (backlogs.every((backlog) => backlog === 0)) return;
     await composition.clock.sleep(POLL_MS, signal);
   }
