@@ -1,6 +1,6 @@
 import type { JobKind } from "../shared/core/ports/job-store.ts";
-import { isFinal } from "../shared/core/resubmit/jobs.ts";
 import { NO_METER } from "../shared/core/ports/meter.ts";
+import { isFinal } from "../shared/core/resubmit/jobs.ts";
 import { startMaintenance } from "../shared/runtime/admin/routes.ts";
 import { systemClock } from "../shared/runtime/clock.ts";
 import { compose } from "../shared/runtime/compose.ts";

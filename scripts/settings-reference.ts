@@ -24,7 +24,7 @@ interface JsonSchema {
 function environmentTable(): string[] {
   const rows = Object.entries(DECLARATIONS as Record<string, Declaration>).map(
     ([name, { doc, shown, secret }]) =>
-      `| \`${name}\` | ${cell(doc)}${secret ? " Secret." : ""} | ${cell(/^[{./\d]|^[a-z]+$/.test(shown) ? `\`${shown}\`` : shown)} |`,
+      `| \`${name}\` | ${cell(doc)}${secret ? " Secret." : ""} | ${cell(/^[{./\d]|^(on|warn)$/.test(shown) ? `\`${shown}\`` : shown)} |`,
   );
   return ["| variable | meaning | default |", "|---|---|---|", ...rows];
 }

@@ -5,27 +5,34 @@ import type { IndexRecord } from "../../shared/core/index-record.ts";
 import type { Pipeline } from "../../shared/core/pipeline.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import type { Composition } from "../../shared/runtime/compose.ts";
+import { invocation } from "../../shared/runtime/invocation.ts";
 import { pullUntilAborted } from "../../shared/runtime/pull.ts";
 import { settle } from "../../shared/runtime/settle.ts";
 
-const COMMIT = { maxItems: 10_000, maxBytes: 16_000_000, maxWaitMs: 50, maxInFlight: 2, maxHeldItems: 100_000, sizeOf: () => 500 } as const;
-const RECEIVE = { maxMessages: 16, maxBytes: 16_000_000, maxWaitMs: 200 } as const;
+const COMMIT = { maxItems: 10_000, maxBytes: 16_000_000, maxInFlight: 2, maxHeldItems: 100_000, sizeOf: () => 500 } as const;
+const RECEIVE = { maxMessages: 16, maxBytes: 16_000_000, maxWaitMs: 100 } as const;
 const BATCHES_IN_FLIGHT = 3;
+const LIMIT_MS = 60_000;
 
 /** Stores the index records that arrive on one index topic of the embedded broker, until `signal` aborts. */
 export async function indexLocally(pipeline: Pipeline, source: Source, composition: Composition, signal: AbortSignal): Promise<void> {
   const { clock, log, meter, index } = composition;
   const deps = { index, clock, log, meter, pipeline };
+  const maxWaitMs = composition.settings.pipelines[pipeline.name]?.batch.triggerMaxWaitMs ?? 0;
   const commits = new Map(
     composition.collections().map(({ name }) => {
       const flush = async (records: readonly IndexRecord[]) => storeRecords(name, records, deps).then(() => records.map(() => undefined));
-      return [name, groupCommit(flush, { ...COMMIT, clock })] as const;
+      return [name, groupCommit(flush, { ...COMMIT, maxWaitMs, clock })] as const;
     }),
   );
-  const handle = async (deliveries: readonly Delivery[]) => {
-    const messages = deliveries.map(({ message }) => message);
-    await settle(source, deliveries, await indexMessages(messages, { ...deps, commitsOf: (name) => commits.get(name) }));
-  };
-  await pullUntilAborted({ source, receive: RECEIVE, handle, batchesInFlight: BATCHES_IN_FLIGHT, clock, log, signal });
+  const handle = invocation(
+    "index",
+    async (deliveries: readonly Delivery[]) => {
+      const messages = deliveries.map(({ message }) => message);
+      await settle(source, deliveries, await indexMessages(messages, { ...deps, commitsOf: (name) => commits.get(name) }), meter);
+    },
+    { limitMs: LIMIT_MS, log, metrics: meter },
+  );
+  await pullUntilAborted({ source, receive: RECEIVE, handle, batchesInFlight: BATCHES_IN_FLIGHT, clock, log, meter, signal });
   await source.close();
 }

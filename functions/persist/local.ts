@@ -1,33 +1,36 @@
 import { persist } from "../../shared/core/persist/persist.ts";
 import type { Pipeline } from "../../shared/core/pipeline.ts";
-import type { Source } from "../../shared/core/ports/source.ts";
+import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import type { Composition } from "../../shared/runtime/compose.ts";
+import { invocation } from "../../shared/runtime/invocation.ts";
 import { pullUntilAborted } from "../../shared/runtime/pull.ts";
 import { settle } from "../../shared/runtime/settle.ts";
 
 const BATCHES_IN_FLIGHT = 2;
+const LIMIT_MS = 60_000;
 
 /** Persists what arrives for one pipeline at the embedded broker, until `signal` aborts. */
 export async function persistLocally(pipeline: Pipeline, source: Source, composition: Composition, signal: AbortSignal): Promise<void> {
   const { clock, log, meter, settings } = composition;
-  const { maxMessages, maxBytes, maxWaitMs } = settings.pipelines[pipeline.name]?.batch ?? { ...pipeline.batch, maxWaitMs: 1_000 };
-  const handle = async (deliveries: Parameters<typeof settle>[1]) => {
-    const labels = { pipeline: pipeline.name };
-    meter.add("messaging.client.consumed.messages", deliveries.length, labels);
-    const outcomes = await persist(
-      pipeline,
-      deliveries.map(({ message }) => message),
-      { clock, log, meter, signal },
-    );
-    await settle(source, deliveries, outcomes);
-  };
+  const { maxMessages, maxBytes, maxWaitMs = 0 } = { ...pipeline.batch, ...settings.pipelines[pipeline.name]?.batch };
+  const handle = invocation(
+    "persist",
+    async (deliveries: readonly Delivery[], run) => {
+      const messages = deliveries.map(({ message }) => message);
+      await settle(source, deliveries, await persist(pipeline, messages, { clock, meter, log: run.log, signal: run.signal }), meter);
+    },
+    { limitMs: LIMIT_MS, log, metrics: meter },
+  );
+  const receive = { maxMessages, maxBytes, maxWaitMs };
+  const start = { signal };
   await pullUntilAborted({
     source,
-    receive: { maxMessages, maxBytes, maxWaitMs },
-    handle,
+    receive,
+    handle: (deliveries) => handle(deliveries, start),
     batchesInFlight: BATCHES_IN_FLIGHT,
     clock,
     log,
+    meter,
     signal,
   });
   await source.close();

@@ -1,5 +1,5 @@
-import { type Broker, brokers, indexes, type SourceSettings, type StoreAdapter, stores } from "../adapters/registry.ts";
 import type { EmbeddedBroker } from "../adapters/brokers/embedded/adapter.ts";
+import { type Broker, brokers, indexes, type SourceSettings, type StoreAdapter, stores } from "../adapters/registry.ts";
 import type { Clock } from "../core/clock.ts";
 import { InvalidInput } from "../core/errors.ts";
 import { parsePathMask } from "../core/object-name.ts";
@@ -7,11 +7,11 @@ import type { Pipeline, TopicTarget } from "../core/pipeline.ts";
 import type { JobStore } from "../core/ports/job-store.ts";
 import type { Log } from "../core/ports/log.ts";
 import type { MetadataIndex } from "../core/ports/metadata-index.ts";
-import type { Meter } from "../core/ports/meter.ts";
 import type { ObjectStore } from "../core/ports/object-store.ts";
 import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
+import type { FlushedMeter } from "./invocation.ts";
 import type { PipelineSettings } from "./settings/pipelines.ts";
 import type { Settings } from "./settings/settings.ts";
 
@@ -22,7 +22,7 @@ export interface Composition {
   settings: Settings;
   clock: Clock;
   log: Log;
-  meter: Meter;
+  meter: FlushedMeter;
   pipelines: ReadonlyMap<string, Pipeline>;
   index: MetadataIndex;
   jobs: JobStore;
@@ -55,7 +55,7 @@ export interface PortWrappers {
 export interface ComposeOptions {
   clock: Clock;
   log: Log;
-  meter: Meter;
+  meter: FlushedMeter;
   wrap?: PortWrappers;
 }
 
@@ -77,7 +77,13 @@ export async function compose(settings: Settings, options: ComposeOptions): Prom
 
   const openBrokers = new Map<BrokerName, Promise<Broker>>();
   const broker = (name: BrokerName) =>
-    cached(openBrokers, name, async () => opened(withPublisher(await (await brokers[name]()).open(context, brokerSettings), wrap.publisher ?? same)));
+    cached(openBrokers, name, async () =>
+      opened(
+        withPublisher(await (await brokers[name]()).open(context, brokerSettings), (publisher) =>
+          counted((wrap.publisher ?? same)(publisher), options.meter),
+        ),
+      ),
+    );
 
   const openStores = new Map<string, Promise<ObjectStore>>();
   const openStore = (name: string, kind: keyof typeof stores, own: Record<string, unknown>) =>
@@ -152,6 +158,20 @@ function cached<K, T>(open: Map<K, Promise<T>>, key: K, make: () => Promise<T>):
 
 function withPublisher(broker: Broker, wrap: (publisher: Publisher) => Publisher): Broker {
   return Object.assign(Object.create(broker) as Broker, { publisher: wrap(broker.publisher) });
+}
+
+/** Counts what a publisher sends. */
+function counted(publisher: Publisher, meter: FlushedMeter): Publisher {
+  return {
+    limits: publisher.limits,
+    cannotCarry: (content) => publisher.cannotCarry(content),
+    async publish(topic, messages) {
+      const outcomes = await publisher.publish(topic, messages);
+      meter.add("messaging.client.sent.messages", outcomes.filter(({ ok }) => ok).length, { topic });
+      return outcomes;
+    },
+    close: () => publisher.close(),
+  };
 }
 
 async function openPipeline(

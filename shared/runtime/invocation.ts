@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import middyUntyped from "@middy/core";
 import type { Log } from "../core/ports/log.ts";
-import type { Metrics } from "./telemetry/metrics.ts";
+import type { Meter } from "../core/ports/meter.ts";
 
 /** One run of a function. */
 export interface Invocation {
@@ -22,11 +22,14 @@ export interface InvocationStart {
   signal?: AbortSignal;
 }
 
+/** A meter that may hold measurements back until it is flushed. */
+export type FlushedMeter = Meter & { flush?(): Promise<void> };
+
 export interface InvocationOptions<R> {
   /** Milliseconds until `signal` aborts, some less than what the platform grants; null: never. */
   limitMs: number | null;
   log: Log;
-  metrics: Metrics;
+  metrics: FlushedMeter;
   /** Turns an error into a result. Default: the error is logged and thrown on, so that the trigger delivers again. */
   onError?(error: unknown, invocation: Invocation): R;
 }
@@ -63,7 +66,7 @@ export function invocation<E, R>(
   const ended = async (run: Run, outcome: string) => {
     run.end();
     metrics.record("persistor.invocation.duration", (performance.now() - run.startMs) / 1000, { function: name, outcome });
-    await metrics.flush();
+    await metrics.flush?.();
   };
   const wrapped = middy(handler).use({
     after: ({ context }) => ended(context, "done"),

@@ -1,17 +1,19 @@
 import type { Clock } from "../core/clock.ts";
 import { errorText } from "../core/errors.ts";
 import type { Log } from "../core/ports/log.ts";
+import type { Meter } from "../core/ports/meter.ts";
 import type { Delivery, ReceiveOptions, Source } from "../core/ports/source.ts";
 
 export interface PullOptions {
   source: Source;
   receive: Omit<ReceiveOptions, "signal">;
   /** Handles and settles one batch. */
-  handle(deliveries: readonly Delivery[]): Promise<void>;
+  handle(deliveries: readonly Delivery[]): Promise<unknown>;
   /** Batches handled at once. */
   batchesInFlight: number;
   clock: Clock;
   log: Log;
+  meter: Meter;
   signal: AbortSignal;
 }
 
@@ -42,7 +44,9 @@ export async function pullUntilAborted(options: PullOptions): Promise<void> {
   await Promise.all(running);
 }
 
-async function handleUnderLease(deliveries: readonly Delivery[], { source, handle, clock, log }: PullOptions): Promise<void> {
+async function handleUnderLease(deliveries: readonly Delivery[], { source, handle, clock, log, meter }: PullOptions): Promise<void> {
+  const startedMs = clock.nowMs();
+  meter.add("messaging.client.consumed.messages", deliveries.length);
   const done = new AbortController();
   const keepLease = async () => {
     for (;;) {
@@ -62,5 +66,6 @@ async function handleUnderLease(deliveries: readonly Delivery[], { source, handl
   } finally {
     done.abort();
     await kept;
+    meter.record("messaging.process.duration", (clock.nowMs() - startedMs) / 1000);
   }
 }

@@ -27,7 +27,9 @@ function plainDigest({ payloadKind, payload, key, orderingKey, contentType, attr
 
 const text = fc.string({ unit: "grapheme", maxLength: 40 });
 const attribute: fc.Arbitrary<Attribute> = fc.oneof(
-  fc.tuple(fc.oneof(text, fc.constantFrom("", "__proto__", "a", "\uffff", "\u{10000}")), text).map(([name, value]) => stringAttribute(name, value)),
+  fc
+    .tuple(fc.oneof(text, fc.constantFrom("", "__proto__", "a", "\uffff", "\u{10000}")), text)
+    .map(([name, value]) => stringAttribute(name, value)),
   fc.tuple(text, fc.uint8Array({ maxLength: 40 })).map(([name, value]) => binaryAttribute(name, value)),
   text.map(nullAttribute),
 );
@@ -35,10 +37,16 @@ const attribute: fc.Arbitrary<Attribute> = fc.oneof(
 describe("the digest", () => {
   it("is SHA-256 over the length-prefixed fields, attributes sorted by the bytes of their names, repeats in their order", () => {
     fc.assert(
-      fc.property(fc.array(attribute, { maxLength: 8 }), fc.uint8Array({ maxLength: 300 }), text, fc.option(fc.uint8Array()), (attributes, payload, orderingKey, key) => {
-        const given = message(1, { attributes, payload, orderingKey, key });
-        expect(digestOf(given).toString("hex")).toBe(plainDigest(given));
-      }),
+      fc.property(
+        fc.array(attribute, { maxLength: 8 }),
+        fc.uint8Array({ maxLength: 300 }),
+        text,
+        fc.option(fc.uint8Array()),
+        (attributes, payload, orderingKey, key) => {
+          const given = message(1, { attributes, payload, orderingKey, key });
+          expect(digestOf(given).toString("hex")).toBe(plainDigest(given));
+        },
+      ),
       { numRuns: 500 },
     );
   });

@@ -51,7 +51,11 @@ describe("persist", () => {
 
   it("splits by bytes, and gives a message above the limit of an object one of its own", async () => {
     const opened = await open({ batch: { maxMessages: 100, maxBytes: 1_000, maxMessageBytes: 100_000 } });
-    await persist(opened.pipeline, messages(3, (n) => ({ payload: Buffer.alloc(n === 1 ? 5_000 : 600) })), deps);
+    await persist(
+      opened.pipeline,
+      messages(3, (n) => ({ payload: Buffer.alloc(n === 1 ? 5_000 : 600) })),
+      deps,
+    );
     expect(await keysOf(opened.store)).toHaveLength(3);
   });
 
@@ -106,7 +110,10 @@ describe("persist", () => {
 
   it("releases what is stored but could not be handed over to the index", async () => {
     const opened = await open();
-    const publisher = { ...opened.broker.publisher, publish: () => Promise.reject(new StoreError("broker_unavailable", "down", { retryable: true })) };
+    const publisher = {
+      ...opened.broker.publisher,
+      publish: () => Promise.reject(new StoreError("broker_unavailable", "down", { retryable: true })),
+    };
     const quick = { ...deps, clock: { ...deps.clock, sleep: async () => undefined } };
     const outcomes = await persist({ ...opened.pipeline, index: { publisher, topic: "index", collection: "orders" } }, messages(5), quick);
     expect(outcomes.map(({ kind }) => kind)).toEqual(Array(5).fill("released"));
@@ -165,7 +172,10 @@ describe("persist", () => {
 
   it("in the format raw stores each payload as it is, beside its metadata, and the same again on redelivery", async () => {
     const opened = await open({}, { format: "raw", extension: "bin" });
-    const given = [message(1, { payload: Buffer.from([0, 255]), key: Buffer.alloc(0) }), message(2, { payloadKind: "null", payload: Buffer.alloc(0) })];
+    const given = [
+      message(1, { payload: Buffer.from([0, 255]), key: Buffer.alloc(0) }),
+      message(2, { payloadKind: "null", payload: Buffer.alloc(0) }),
+    ];
     await persist(opened.pipeline, given, deps);
     const first = await handedOver(opened);
     expect(first.map(({ codec, payload_size }) => [codec, payload_size])).toEqual([

@@ -36,7 +36,11 @@ export function asking(mounts: readonly Mount[], options: Partial<AppOptions> = 
   return async (method, path, { body, raw, headers } = {}) => {
     const content = raw ?? (body === undefined ? undefined : JSON.stringify(body));
     const type: Record<string, string> = content === undefined ? {} : { "content-type": "application/json" };
-    const response = await app.request(`http://localhost${path}`, { method, body: content as BodyInit, headers: { ...type, ...headers } });
+    const response = await app.request(`http://localhost${path}`, {
+      method,
+      body: content as string | undefined,
+      headers: { ...type, ...headers },
+    });
     return { status: response.status, headers: response.headers, body: parsed(await response.text()) };
   };
 }

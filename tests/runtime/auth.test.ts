@@ -32,11 +32,12 @@ function refusal(headers: Record<string, string>): HttpError {
 
 describe("authorization by keys", () => {
   it("tells callers by their key, in either header", () => {
-    for (const headers of [
+    const shown: Record<string, string>[] = [
       { authorization: `Bearer ${reader.key}` },
       { authorization: `bearer  ${reader.key}` },
       { "x-api-key": reader.key },
-    ]) {
+    ];
+    for (const headers of shown) {
       const caller = authorize(showing(headers));
       expect(caller.id).toBe("reader");
       expect(["orders", "flights", "flight", "ordersx", "x"].map(caller.canRead)).toEqual([true, true, true, false, false]);

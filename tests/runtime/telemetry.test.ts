@@ -6,7 +6,7 @@ import { invocation } from "../../shared/runtime/invocation.ts";
 import { createLog } from "../../shared/runtime/log.ts";
 import { createMetrics } from "../../shared/runtime/telemetry/metrics.ts";
 
-const valueOf = (text: string, line: string) => new RegExp(`^${RegExp.escape(line)} (.*)$`, "m").exec(text)?.[1];
+const sampleOf = (text: string, line: string) => new RegExp(`^${RegExp.escape(line)} (.*)$`, "m").exec(text)?.[1];
 
 describe("metrics", () => {
   it("keep what came before OpenTelemetry was loaded, and go on counting", async () => {
@@ -17,10 +17,10 @@ describe("metrics", () => {
     metrics.add("persistor.dead_letters", 3, { category: "too_large" });
     metrics.add("persistor.dead_letters", 1, { category: "refused" });
     const text = await metrics.render();
-    expect(valueOf(text, 'persistor_dead_letters_total{category="too_large"}')).toBe("5");
-    expect(valueOf(text, 'persistor_dead_letters_total{category="refused"}')).toBe("1");
-    expect(valueOf(text, 'persistor_object_bytes_bucket{pipeline="orders",le="1000000"}')).toBe("0");
-    expect(valueOf(text, 'persistor_object_bytes_bucket{pipeline="orders",le="2500000"}')).toBe("1");
+    expect(sampleOf(text, 'persistor_dead_letters_total{category="too_large"}')).toBe("5");
+    expect(sampleOf(text, 'persistor_dead_letters_total{category="refused"}')).toBe("1");
+    expect(sampleOf(text, 'persistor_object_bytes_bucket{pipeline="orders",le="1000000"}')).toBe("0");
+    expect(sampleOf(text, 'persistor_object_bytes_bucket{pipeline="orders",le="2500000"}')).toBe("1");
     expect(text).toContain("# HELP persistor_dead_letters_total Messages dead-lettered, by category.");
     await metrics.close();
   });
@@ -32,8 +32,8 @@ describe("metrics", () => {
     const first = await metrics.render();
     backlog = 7;
     const second = await metrics.render();
-    expect([first, second].map((text) => valueOf(text, 'persistor_subscription_backlog{topic="orders"}'))).toEqual(["1", "7"]);
-    expect(Number(valueOf(second, "process_memory_usage"))).toBeGreaterThan(1e6);
+    expect([first, second].map((text) => sampleOf(text, 'persistor_subscription_backlog{topic="orders"}'))).toEqual(["1", "7"]);
+    expect(Number(sampleOf(second, "process_memory_usage"))).toBeGreaterThan(1e6);
     for (const name of ["process_cpu_time", "nodejs_eventloop_delay_p99", "nodejs_eventloop_utilization"]) expect(second).toContain(name);
     await metrics.close();
   });
@@ -42,8 +42,8 @@ describe("metrics", () => {
     const metrics = createMetrics();
     for (let i = 0; i < 10_005; i++) metrics.add("persistor.messages.persisted", 1);
     const text = await metrics.render();
-    expect(valueOf(text, "persistor_messages_persisted_total")).toBe("10000");
-    expect(valueOf(text, "persistor_telemetry_dropped_total")).toBe("5");
+    expect(sampleOf(text, "persistor_messages_persisted_total")).toBe("10000");
+    expect(sampleOf(text, "persistor_telemetry_dropped_total")).toBe("5");
     await metrics.close();
   });
 

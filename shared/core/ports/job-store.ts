@@ -8,6 +8,9 @@ export type JobState = "planning" | "running" | "succeeded" | "partial" | "faile
 /** States that no worker changes any more. */
 export const FINAL_STATES: readonly JobState[] = ["succeeded", "partial", "failed", "cancelled"];
 
+/** States in which a job still has work. */
+export const OPEN_STATES: readonly JobState[] = ["planning", "running", "cancelling"];
+
 /** One request that is worked off in parts, as stored. Times in milliseconds since 1970. */
 export interface Job {
   id: string;

@@ -266,6 +266,7 @@ async function writeDown(rows: readonly Row[], item: WorkItem, deps: WorkDeps, l
     counts: addCounts(item.counts, concluded),
     failures: [...item.failures, ...failed.map(failureOf)],
   };
+  if (failed.length > 0) deps.meter.add("persistor.job.failed", failed.length, { reason: failed[0]?.reason ?? "publish_error" });
   if (open.length > 0 && !aborted) {
     deps.log.warn("a work item goes back to the queue", {
       job: item.jobId,

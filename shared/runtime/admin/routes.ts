@@ -24,14 +24,21 @@ const maintenanceDoc = z.object({
 });
 
 /** Makes the job of a rebuild or an audit. Throws HttpError where the pipeline is unknown or has no index. */
-export async function startMaintenance(kind: JobKind, pipelineName: string, createdBy: string, { pipelines, jobs, clock }: Composition): Promise<string> {
+export async function startMaintenance(
+  kind: JobKind,
+  pipelineName: string,
+  createdBy: string,
+  { pipelines, jobs, clock }: Composition,
+): Promise<string> {
   const pipeline = pipelines.get(pipelineName);
   if (!pipeline) throw notFound(`there is no pipeline ${pipelineName}; there are ${[...pipelines.keys()].join(", ")}`);
   if (!pipeline.index) throw new HttpError(409, `pipeline ${pipelineName} has no index; set its index.collection first`);
   const nowMs = clock.nowMs();
   const request = { pipeline: pipelineName };
   const spec = { id: randomUUID(), kind, collection: pipeline.index.collection, topic: "", request, createdBy };
-  const { id } = await jobs.insert(newJob({ ...spec, upperBoundMs: nowMs, idempotencyKey: null, requestHash: null, progress: null }, nowMs));
+  const { id } = await jobs.insert(
+    newJob({ ...spec, upperBoundMs: nowMs, idempotencyKey: null, requestHash: null, progress: null }, nowMs),
+  );
   return id;
 }
 

@@ -1,9 +1,9 @@
 import { errorText } from "../../core/errors.ts";
 import { audit } from "../../core/maintenance/audit.ts";
 import { rebuildIndex } from "../../core/maintenance/rebuild.ts";
-import type { Job, JobState } from "../../core/ports/job-store.ts";
+import { type Job, OPEN_STATES } from "../../core/ports/job-store.ts";
 import { type DriveDeps, driveJob } from "../../core/resubmit/drive.ts";
-import { closeIfDone } from "../../core/resubmit/jobs.ts";
+import { closeIfDone, isFinal } from "../../core/resubmit/jobs.ts";
 import type { Composition } from "../compose.ts";
 
 /** Drives the jobs of one process: those it is asked for, and in the background whatever is open. */
@@ -16,7 +16,6 @@ export interface JobRunner {
   stop(): Promise<void>;
 }
 
-const OPEN_STATES: readonly JobState[] = ["planning", "running", "cancelling"];
 const SWEEP_MS = 1_000;
 const JOBS_AT_ONCE = 4;
 
@@ -34,7 +33,12 @@ export function jobRunner(composition: Composition): JobRunner {
   const drive = (id: string) => {
     const running = driven.get(id);
     if (running) return running;
-    const started = driveAny(id, deps, composition, stopping.signal).finally(() => driven.delete(id));
+    const started = driveAny(id, deps, composition, stopping.signal)
+      .then((job) => {
+        if (job && isFinal(job)) deps.meter.add("persistor.job.finished", 1, { kind: job.kind, state: job.state });
+        return job;
+      })
+      .finally(() => driven.delete(id));
     driven.set(id, started);
     return started;
   };
@@ -70,6 +74,7 @@ export function driveDeps(composition: Composition): DriveDeps {
 
 async function driveAny(id: string, deps: DriveDeps, composition: Composition, signal: AbortSignal): Promise<Job | undefined> {
   const job = await deps.jobs.get(id);
+  if (job?.state === "planning") deps.meter.add("persistor.job.started", 1, { kind: job.kind });
   if (!job || job.kind === "resubmit") return driveJob(id, signal, deps);
   const { pipeline: name } = job.request as MaintenanceRequest;
   const pipeline = composition.pipelines.get(name);

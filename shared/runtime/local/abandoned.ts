@@ -1,7 +1,6 @@
-import type { JobState } from "../../core/ports/job-store.ts";
+import { OPEN_STATES } from "../../core/ports/job-store.ts";
 import type { Composition } from "../compose.ts";
 
-const OPEN_STATES: readonly JobState[] = ["planning", "running", "cancelling"];
 const ITEMS_AT_ONCE = 100;
 
 /**

@@ -17,6 +17,7 @@ import { createMetrics } from "../telemetry/metrics.ts";
 import { freeAbandoned } from "./abandoned.ts";
 import { brokerRoutes } from "./broker-verbs.ts";
 import { startFunctions } from "./functions.ts";
+import { addGauges } from "./gauges.ts";
 import { hostRoutes } from "./host-routes.ts";
 import { lockDataDir } from "./lock.ts";
 
@@ -43,6 +44,7 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
   const composition = await compose(settings, { clock: systemClock, log, meter: metrics });
   try {
     await freeAbandoned(composition);
+    addGauges(metrics, composition);
     const functions = await startFunctions(composition);
     const broker = await composition.embedded();
     const cursorSecret = settings.cursorSecret ?? (await keptSecret(settings.dataDir));
@@ -70,6 +72,7 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
         await server.close(CLOSE_DEADLINE_MS);
         await functions.stop();
         await composition.close();
+        await metrics.close();
         lock.release();
       },
     };

@@ -13,7 +13,13 @@ export const summaryDoc = z.object({
   verified_count: count.describe("Published messages whose digest is the one taken when they were persisted."),
 });
 
-export const reasonDoc = z.enum(["storage_error", "deserialization_error", "digest_mismatch", "unsupported_by_destination", "publish_error"]);
+export const reasonDoc = z.enum([
+  "storage_error",
+  "deserialization_error",
+  "digest_mismatch",
+  "unsupported_by_destination",
+  "publish_error",
+]);
 
 export const answerDoc = z.object({
   status: z.int(),

@@ -29,10 +29,17 @@ export function jobRoutes(composition: Composition, runner: JobRunner): Route[] 
       operationId: "listJobs",
       summary: "Jobs, the newest first",
       tags,
-      query: z.strictObject({ state: stateDoc.optional(), collection: z.string().optional().describe("Only jobs of this collection."), limit, cursor }),
+      query: z.strictObject({
+        state: stateDoc.optional(),
+        collection: z.string().optional().describe("Only jobs of this collection."),
+        limit,
+        cursor,
+      }),
       responses: { 200: { description: "A page of jobs.", schema: jobsDoc } },
       handler: async ({ query, caller }) => {
-        const readable = composition.collections().filter(({ name }) => caller.canRead(name) && (query.collection === undefined || query.collection === name));
+        const readable = composition
+          .collections()
+          .filter(({ name }) => caller.canRead(name) && (query.collection === undefined || query.collection === name));
         if (query.collection !== undefined && readable.length === 0) throw notFound("there is no such collection");
         const size = query.limit ?? DEFAULT_LIMIT;
         const states = query.state ? [query.state as JobState] : undefined;
@@ -134,7 +141,13 @@ function readCursor(text: string): [number, unknown] {
   } catch {
     throw wrongCursor();
   }
-  if (!Array.isArray(parts) || parts.length !== 2 || !Number.isSafeInteger(parts[0]) || (typeof parts[1] === "number" && !Number.isSafeInteger(parts[1]))) throw wrongCursor();
+  if (
+    !Array.isArray(parts) ||
+    parts.length !== 2 ||
+    !Number.isSafeInteger(parts[0]) ||
+    (typeof parts[1] === "number" && !Number.isSafeInteger(parts[1]))
+  )
+    throw wrongCursor();
   return [parts[0] as number, parts[1]];
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { sha256Hex } from "../../core/digest.ts";
+import { filterBodySchema } from "../../core/filter/schema.ts";
 import type { Selection } from "../../core/resubmit/request.ts";
 import type { Caller } from "../auth/authorize.ts";
 import type { Composition } from "../compose.ts";
@@ -10,7 +11,6 @@ import type { JobRunner } from "../jobs/runner.ts";
 import { acceptedDoc, answerDoc, dryRunDoc } from "./docs.ts";
 import { idsBody, type ResubmitQuery, rangeBody, requestOf, resubmitQuery, selectFilter, selectIds, selectRange } from "./schemas.ts";
 import { dryRunAnswer, type ResubmitAnswer, submit } from "./submit.ts";
-import { filterBodySchema } from "../../core/filter/schema.ts";
 
 const params = z.strictObject({ collection: z.string() });
 const MAX_KEY_LENGTH = 255;
@@ -18,15 +18,27 @@ const MAX_KEY_LENGTH = 255;
 const LIMIT_MS = 40_000;
 
 const responses = {
-  200: { description: "All that matched went out (also when nothing matched); with `dry_run` what would be sent.", schema: z.union([answerDoc, dryRunDoc]) },
+  200: {
+    description: "All that matched went out (also when nothing matched); with `dry_run` what would be sent.",
+    schema: z.union([answerDoc, dryRunDoc]),
+  },
   202: { description: "The job goes on; `Location` leads to it.", schema: acceptedDoc },
   206: { description: "Some messages could not be resubmitted; each is named.", schema: answerDoc },
 };
 
 /** The three ways to ask for a resubmission. */
 export function resubmitRoutes(composition: Composition, runner: JobRunner): Route[] {
-  const handle = (context: RouteContext<{ collection: string }, ResubmitQuery, unknown>, select: () => Selection) => resubmit(context, select, composition, runner);
-  const shared = { method: "POST", tags: ["Resubmitter"], params, query: resubmitQuery, bodyInHeader: true, limitMs: LIMIT_MS, responses } as const;
+  const handle = (context: RouteContext<{ collection: string }, ResubmitQuery, unknown>, select: () => Selection) =>
+    resubmit(context, select, composition, runner);
+  const shared = {
+    method: "POST",
+    tags: ["Resubmitter"],
+    params,
+    query: resubmitQuery,
+    bodyInHeader: true,
+    limitMs: LIMIT_MS,
+    responses,
+  } as const;
   return [
     defineRoute({
       ...shared,
@@ -81,14 +93,17 @@ async function resubmit(
     runner,
   );
   if (submitted.kind === "key_reused") throw new HttpError(422, "the Idempotency-Key was used for another request; use a new key");
-  if (submitted.kind === "accepted") return { status: 202, headers: { location: `/resubmitter/jobs/${submitted.job}` }, body: { job: submitted.job } };
+  if (submitted.kind === "accepted")
+    return { status: 202, headers: { location: `/resubmitter/jobs/${submitted.job}` }, body: { job: submitted.job } };
   return replyOf(submitted.answer);
 }
 
 function replyOf(answer: ResubmitAnswer): Reply {
   if (answer.status < 400) return { status: answer.status, body: answer };
   const { summary, errors, job } = answer;
-  throw new HttpError(400, `${answer.msg}: ${errors.pipeline_errors[0]?.reason ?? "no message was published"}`, { members: { job, summary, errors } });
+  throw new HttpError(400, `${answer.msg}: ${errors.pipeline_errors[0]?.reason ?? "no message was published"}`, {
+    members: { job, summary, errors },
+  });
 }
 
 /** What a caller may not read does not exist for it. */
@@ -104,5 +119,7 @@ function checkDestination(topic: string, caller: Caller, composition: Compositio
 function idempotencyKeyOf(key: string | undefined): string | undefined {
   if (key === undefined) return undefined;
   if (key.length >= 1 && key.length <= MAX_KEY_LENGTH) return key;
-  throw new HttpError(400, "the Idempotency-Key must have 1 to 255 characters", { members: { errors: [{ path: "Idempotency-Key", message: "must have 1 to 255 characters" }] } });
+  throw new HttpError(400, "the Idempotency-Key must have 1 to 255 characters", {
+    members: { errors: [{ path: "Idempotency-Key", message: "must have 1 to 255 characters" }] },
+  });
 }

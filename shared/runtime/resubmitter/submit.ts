@@ -35,7 +35,12 @@ const SYNC_LIMIT_MS = 25_000;
 const ERRORS_SHOWN = 1_000;
 
 /** Makes the request's job, or finds the one that its idempotency key made, and waits for its end as long as a request may. Throws IndexError. */
-export async function submit(request: ResubmitRequest, options: SubmitOptions, composition: Composition, runner: JobRunner): Promise<Submitted> {
+export async function submit(
+  request: ResubmitRequest,
+  options: SubmitOptions,
+  composition: Composition,
+  runner: JobRunner,
+): Promise<Submitted> {
   const { jobs, clock } = composition;
   const { createdBy, idempotencyKey, requestHash } = options;
   const made = newResubmitJob(request, { id: options.newId(), createdBy, idempotencyKey, requestHash }, clock.nowMs());

@@ -1,0 +1,141 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { indexes } from "../../shared/adapters/registry.ts";
+import { IDEMPOTENCY_TTL_MS, type Job, type JobStore } from "../../shared/core/ports/job-store.ts";
+
+function sampleJob(id: string, fields: Partial<Job> = {}): Job {
+  return {
+    id,
+    kind: "resubmit",
+    state: "planning",
+    collection: "orders",
+    topic: "replay",
+    request: { ids: ["a", "\u0000", "__proto__"], nested: { $gt: null } },
+    createdBy: "someone",
+    createdAtMs: 1_000,
+    startedAtMs: null,
+    finishedAtMs: null,
+    upperBoundMs: 2_000,
+    planComplete: false,
+    cursor: null,
+    nextItem: 0,
+    plannedCount: 0,
+    progress: null,
+    error: null,
+    idempotencyKey: null,
+    requestHash: null,
+    revision: 0,
+    ...fields,
+  };
+}
+
+const idsOf = (jobs: readonly Job[]) => jobs.map((job) => job.id);
+
+describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("job store %s", (name) => {
+  let jobs: JobStore;
+  let reopen: () => Promise<void>;
+  let end: () => Promise<void>;
+
+  beforeEach(async () => {
+    const harness = await import(`../../shared/adapters/indexes/${name}/harness.ts`);
+    const adapter = await indexes[name]();
+    const place = await harness.freshContext();
+    let opened = await adapter.openJobs(place.context);
+    jobs = opened.jobs;
+    reopen = async () => {
+      await opened.close();
+      opened = await adapter.openJobs(place.context);
+      jobs = opened.jobs;
+    };
+    end = async () => {
+      await opened.close();
+      await place.remove();
+    };
+  });
+
+  afterEach(() => end());
+
+  it("gives back a job as it was stored, also after it is opened again", async () => {
+    const job = sampleJob("1", { cursor: { order: "publish", publish_time: 5, unique_id: "x" }, progress: { found: [1] } });
+    expect(await jobs.insert(job)).toEqual(job);
+    await reopen();
+    expect(await jobs.get("1")).toEqual(job);
+    expect(await jobs.get("2")).toBeUndefined();
+  });
+
+  it("replaces a job only at the revision that is stored, and raises it", async () => {
+    const job = await jobs.insert(sampleJob("1"));
+    const running = await jobs.update({ ...job, state: "running", nextItem: 3 });
+    expect(running).toEqual({ ...job, state: "running", nextItem: 3, revision: 1 });
+    expect(await jobs.update({ ...job, state: "failed" })).toBeUndefined();
+    expect(await jobs.get("1")).toEqual(running);
+    expect(await jobs.update(sampleJob("unknown"))).toBeUndefined();
+  });
+
+  it("lets exactly one of many writers of a revision win", async () => {
+    const job = await jobs.insert(sampleJob("1"));
+    const results = await Promise.all(Array.from({ length: 20 }, (_, i) => jobs.update({ ...job, plannedCount: i })));
+    const winners = results.filter((result) => result !== undefined);
+    expect(winners).toHaveLength(1);
+    expect(await jobs.get("1")).toEqual(winners[0]);
+  });
+
+  it("answers an idempotency key with its first job for as long as it holds", async () => {
+    const first = await jobs.insert(sampleJob("1", { idempotencyKey: "key", requestHash: "a" }));
+    const done = await jobs.update({ ...first, state: "succeeded" });
+    const repeat = sampleJob("2", { idempotencyKey: "key", requestHash: "b", createdAtMs: first.createdAtMs + IDEMPOTENCY_TTL_MS - 1 });
+    expect(await jobs.insert(repeat)).toEqual(done);
+    expect(await jobs.get("2")).toBeUndefined();
+    const later = sampleJob("3", { idempotencyKey: "key", createdAtMs: first.createdAtMs + IDEMPOTENCY_TTL_MS });
+    expect(await jobs.insert(later)).toEqual(later);
+    expect(await jobs.insert({ ...later, id: "4" })).toEqual(later);
+    expect(await jobs.get("1")).toEqual(done);
+  });
+
+  it("makes one job of many requests at once with one key", async () => {
+    const stored = await Promise.all(Array.from({ length: 20 }, (_, i) => jobs.insert(sampleJob(String(i), { idempotencyKey: "key" }))));
+    expect(new Set(idsOf(stored)).size).toBe(1);
+    expect(await jobs.list({ limit: 100 })).toHaveLength(1);
+  });
+
+  it("keeps jobs without a key, and of other keys, apart", async () => {
+    for (const [id, idempotencyKey] of [
+      ["1", null],
+      ["2", null],
+      ["3", "a"],
+      ["4", "b"],
+    ] as const)
+      await jobs.insert(sampleJob(id, { idempotencyKey }));
+    expect(await jobs.list({ limit: 100 })).toHaveLength(4);
+  });
+
+  it("lists the newest first, by pages", async () => {
+    for (const [id, createdAtMs] of [
+      ["a", 1],
+      ["c", 2],
+      ["b", 2],
+      ["d", 3],
+    ] as const)
+      await jobs.insert(sampleJob(id, { createdAtMs }));
+    expect(idsOf(await jobs.list({ limit: 2 }))).toEqual(["d", "c"]);
+    expect(idsOf(await jobs.list({ limit: 2, after: { createdAtMs: 2, id: "c" } }))).toEqual(["b", "a"]);
+  });
+
+  it("lists by kind, states and collections", async () => {
+    await jobs.insert(sampleJob("1"));
+    await jobs.insert(sampleJob("2", { kind: "audit", collection: "other" }));
+    await jobs.insert(sampleJob("3", { state: "running" }));
+    expect(idsOf(await jobs.list({ limit: 9, kind: "audit" }))).toEqual(["2"]);
+    expect(idsOf(await jobs.list({ limit: 9, states: ["running", "failed"] }))).toEqual(["3"]);
+    expect(idsOf(await jobs.list({ limit: 9, collections: ["orders"], states: ["planning"] }))).toEqual(["1"]);
+    expect(await jobs.list({ limit: 9, collections: [] })).toEqual([]);
+    expect(await jobs.list({ limit: 9, states: [] })).toEqual([]);
+    await jobs.update(sampleJob("1", { state: "running" }));
+    expect(idsOf(await jobs.list({ limit: 9, states: ["running"] }))).toEqual(["3", "1"]);
+  });
+
+  it("may be closed twice", async () => {
+    await jobs.close();
+    await jobs.close();
+    await reopen();
+  });
+});
