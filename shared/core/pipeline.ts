@@ -50,6 +50,9 @@ export interface Pipeline {
 /** The folder in which dead letters lie that their broker cannot carry. */
 export const DEAD_LETTER_FOLDER = "dead-letter";
 
+/** Their ending, which no pipeline's objects can have: a topic or an attribute may be called like the folder. */
+export const DEAD_LETTER_EXTENSION = "letter.avro";
+
 /** Joins key parts by `/`, leaving out empty ones. */
 export function joinKey(...parts: readonly string[]): string {
   return parts.filter((part) => part !== "").join("/");

@@ -173,6 +173,16 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("metadata index 
     expect(seen.filter((id) => id.startsWith("orders_")).sort()).toEqual(idsOf(before).sort());
   });
 
+  it("finds more than it reads in one go, behind an offset too", async () => {
+    const records = sampleRecords(10_000);
+    await index.upsert("orders", records);
+    expect(idsOf(await index.find("orders", { ...PAGE, limit: 20_000 }))).toEqual(idsOf(records));
+    expect(idsOf(await index.find("orders", { ...PAGE, limit: 9000, offset: 500 }))).toEqual(idsOf(records.slice(500, 9500)));
+    expect(
+      idsOf(await index.find("orders", { ...PAGE, order: "source", limit: 9000, after: positionOf(sampleRecord(4), "source") })),
+    ).toEqual(idsOf(records.slice(5, 9005)));
+  });
+
   it("passes over as many records as the offset says", async () => {
     await index.upsert("orders", sampleRecords(20));
     const page = await index.find("orders", { ...PAGE, offset: 5, limit: 3 });

@@ -9,14 +9,12 @@ function sampleEntries(ids: string[]): WorkEntries {
   return {
     ids,
     digests: ids.map(() => "00"),
-    objects: ["o"],
+    objects: [{ store: "lake", key: "o", codec: "zstandard", formatVersion: 1 }],
     object: zeros,
     positions: ids.map((_, i) => i),
     blockOffsets: zeros,
     blockLengths: zeros,
     blockPositions: zeros,
-    codecs: ["zstandard"],
-    codec: zeros,
   };
 }
 
@@ -68,7 +66,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   const lease = (nowMs = 0, leaseMs = 100, jobId?: string) => items.lease({ nowMs, leaseMs, jobId });
 
   it("gives back items as they were added, also after it is opened again, and adds none twice", async () => {
-    const failures = [{ id: "m1", reason: "digest_mismatch", detail: "\u0000 é" }] satisfies WorkItem["failures"];
+    const failures = [{ id: "m1", reason: "digest_mismatch", detail: "\u0000 é", entry: { row: [1, "x"] } }] satisfies WorkItem["failures"];
     const added = [sampleItem(0), sampleItem(1, { lane: "k", failures })];
     await items.add(added);
     await items.add([sampleItem(1, { entries: sampleEntries(["other"]) }), sampleItem(2)]);
@@ -174,8 +172,8 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
 
   it("sums a job up from its items", async () => {
     const failures = [
-      { id: "x", reason: "publish_error", detail: "" },
-      { id: "y", reason: "storage_error", detail: "" },
+      { id: "x", reason: "publish_error", detail: "", entry: null },
+      { id: "y", reason: "storage_error", detail: "", entry: null },
     ] satisfies WorkItem["failures"];
     await items.add(
       [0, 1, 2, 3, 4, 5].map((number) =>
@@ -212,7 +210,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   });
 
   it("lists by state, failures and number", async () => {
-    const failures = [{ id: "x", reason: "publish_error", detail: "" }] satisfies WorkItem["failures"];
+    const failures = [{ id: "x", reason: "publish_error", detail: "", entry: null }] satisfies WorkItem["failures"];
     await items.add([
       sampleItem(3),
       sampleItem(1, { state: "done" }),

@@ -3,7 +3,7 @@ import type { StoredRecord } from "../avro/stored-record.ts";
 import { errorText, isRetryable } from "../errors.ts";
 import { type IndexRecord, indexRecordOf } from "../index-record.ts";
 import { rawPlace } from "../persist/write-batch.ts";
-import { DEAD_LETTER_FOLDER, joinKey, type Pipeline } from "../pipeline.ts";
+import { DEAD_LETTER_EXTENSION, DEAD_LETTER_FOLDER, joinKey, type Pipeline } from "../pipeline.ts";
 import { getRawObject, SIDECAR_ENDING } from "../raw/raw-object.ts";
 
 /** What one stored object holds of a pipeline; `faults` say what of it cannot be read. */
@@ -19,21 +19,27 @@ export async function* walkObjects(pipeline: Pipeline, after: string | undefined
   const root = prefix === "" ? "" : `${prefix}/`;
   const overflow = `${joinKey(prefix, DEAD_LETTER_FOLDER)}/`;
   for await (const { key } of objects.list(root, after)) {
-    if (key.startsWith(overflow) || key.endsWith(SIDECAR_ENDING)) continue;
+    const isLetter = key.startsWith(overflow) && key.endsWith(`.${DEAD_LETTER_EXTENSION}`);
+    if (isLetter || key.endsWith(SIDECAR_ENDING)) continue;
     yield await readPipelineObject(pipeline, key);
   }
 }
 
+/** The pipeline's own format is tried first, then the other: folders may be shared, and a pipeline's format may have been another one before. */
 async function readPipelineObject(pipeline: Pipeline, key: string): Promise<WalkedObject> {
-  const walked: WalkedObject = { key, records: [], faults: [] };
-  try {
-    if (pipeline.store.format === "raw") await readRaw(pipeline, walked);
-    else await readAvro(pipeline, walked);
-  } catch (error) {
-    if (isRetryable(error)) throw error;
-    walked.faults.push(errorText(error));
+  const readers = pipeline.store.format === "raw" ? [readRaw, readAvro] : [readAvro, readRaw];
+  let fault: string | undefined;
+  for (const read of readers) {
+    const walked: WalkedObject = { key, records: [], faults: [] };
+    try {
+      await read(pipeline, walked);
+      return walked;
+    } catch (error) {
+      if (isRetryable(error)) throw error;
+      fault ??= errorText(error);
+    }
   }
-  return walked;
+  return { key, records: [], faults: fault === undefined ? [] : [fault] };
 }
 
 async function readRaw(pipeline: Pipeline, walked: WalkedObject): Promise<void> {
