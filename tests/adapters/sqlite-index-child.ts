@@ -1,6 +1,6 @@
 import { openIndex, openJobs } from "../../shared/adapters/indexes/sqlite/adapter.ts";
-import type { Job } from "../../shared/core/ports/job-store.ts";
 import { sampleRecords } from "./index-samples.ts";
+import { sampleJob } from "./job-samples.ts";
 
 // Writes without end until it is killed, and tells by one line each what was confirmed. Arguments: data folder, round.
 const [dataDir = "", round = ""] = process.argv.slice(2);
@@ -27,27 +27,13 @@ async function upsertForEver(lane: number): Promise<void> {
 }
 
 async function updateForEver(): Promise<void> {
-  let job = await jobs.insert(newJob(`job-${round}`));
+  let job = await jobs.insert(sampleJob(`job-${round}`));
   for (;;) {
     const updated = await jobs.update({ ...job, nextItem: job.nextItem + 1 });
     if (!updated) throw new Error("updating the job: another wrote it");
     job = updated;
     process.stdout.write(`job ${job.id} ${job.nextItem}\n`);
   }
-}
-
-function newJob(id: string): Job {
-  const unset = {
-    startedAtMs: null,
-    finishedAtMs: null,
-    cursor: null,
-    progress: null,
-    error: null,
-    idempotencyKey: null,
-    requestHash: null,
-  };
-  const kind = { kind: "resubmit", state: "planning", collection: "orders", topic: "replay", request: {}, createdBy: "test" } as const;
-  return { id, ...kind, ...unset, createdAtMs: 0, upperBoundMs: 0, planComplete: false, nextItem: 0, plannedCount: 0, revision: 0 };
 }
 
 await Promise.all([upsertForEver(0), upsertForEver(1), updateForEver()]);
