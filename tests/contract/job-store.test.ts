@@ -1,37 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
 import { IDEMPOTENCY_TTL_MS, type Job, type JobStore } from "../../shared/core/ports/job-store.ts";
-
-function sampleJob(id: string, fields: Partial<Job> = {}): Job {
-  return {
-    id,
-    kind: "resubmit",
-    state: "planning",
-    collection: "orders",
-    topic: "replay",
-    request: { ids: ["a", "\u0000", "__proto__"], nested: { $gt: null } },
-    createdBy: "someone",
-    createdAtMs: 1_000,
-    startedAtMs: null,
-    finishedAtMs: null,
-    upperBoundMs: 2_000,
-    planComplete: false,
-    cursor: null,
-    nextItem: 0,
-    plannedCount: 0,
-    progress: null,
-    error: null,
-    idempotencyKey: null,
-    requestHash: null,
-    revision: 0,
-    ...fields,
-  };
-}
+import type { WorkItems } from "../../shared/core/ports/work-items.ts";
+import { sampleItem, sampleJob } from "../adapters/job-samples.ts";
 
 const idsOf = (jobs: readonly Job[]) => jobs.map((job) => job.id);
 
 describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("job store %s", (name) => {
   let jobs: JobStore;
+  let items: WorkItems;
   let reopen: () => Promise<void>;
   let end: () => Promise<void>;
 
@@ -41,6 +18,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("job store %s", 
     const place = await harness.freshContext();
     let opened = await adapter.openJobs(place.context);
     jobs = opened.jobs;
+    items = opened.items;
     reopen = async () => {
       await opened.close();
       opened = await adapter.openJobs(place.context);
@@ -69,6 +47,14 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("job store %s", 
     expect(await jobs.update({ ...job, state: "failed" })).toBeUndefined();
     expect(await jobs.get("1")).toEqual(running);
     expect(await jobs.update(sampleJob("unknown"))).toBeUndefined();
+  });
+
+  it("adds the items of an update that wins, and none of one that loses", async () => {
+    const job = await jobs.insert(sampleJob("1"));
+    const planned = [sampleItem(0, { jobId: "1" }), sampleItem(1, { jobId: "1" })];
+    expect(await jobs.update({ ...job, nextItem: 2 }, planned)).toMatchObject({ nextItem: 2, revision: 1 });
+    expect(await jobs.update({ ...job, nextItem: 3 }, [sampleItem(2, { jobId: "1" })])).toBeUndefined();
+    expect(await items.list("1", { limit: 9 })).toEqual(planned);
   });
 
   it("lets exactly one of many writers of a revision win", async () => {

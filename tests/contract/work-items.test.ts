@@ -1,38 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
-import type { ItemUpdate, WorkEntries, WorkItem, WorkItems } from "../../shared/core/ports/work-items.ts";
-
-const NO_COUNTS = { indexed: 0, fetched: 0, deserialized: 0, published: 0, verified: 0 };
-
-function sampleEntries(ids: string[]): WorkEntries {
-  const zeros = ids.map(() => 0);
-  return {
-    ids,
-    digests: ids.map(() => "00"),
-    objects: [{ store: "lake", key: "o", codec: "zstandard", formatVersion: 1 }],
-    object: zeros,
-    positions: ids.map((_, i) => i),
-    blockOffsets: zeros,
-    blockLengths: zeros,
-    blockPositions: zeros,
-  };
-}
-
-function sampleItem(number: number, fields: Partial<WorkItem> = {}): WorkItem {
-  return {
-    jobId: "job",
-    number,
-    lane: null,
-    state: "planned",
-    attempt: 0,
-    leaseUntilMs: 0,
-    notBeforeMs: 0,
-    entries: sampleEntries([`m${number}`]),
-    counts: { ...NO_COUNTS, indexed: 1 },
-    failures: [],
-    ...fields,
-  };
-}
+import type { ItemUpdate, WorkItem, WorkItems } from "../../shared/core/ports/work-items.ts";
+import { NO_COUNTS, sampleEntries, sampleItem } from "../adapters/job-samples.ts";
 
 function updateOf(item: WorkItem, fields: Partial<ItemUpdate> = {}): ItemUpdate {
   const { state, leaseUntilMs, notBeforeMs, entries, counts, failures } = item;

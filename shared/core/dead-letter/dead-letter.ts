@@ -1,9 +1,10 @@
 import { type Codec, encodeObject, readObject } from "../avro/object-file.ts";
 import type { StoredRecord } from "../avro/stored-record.ts";
+import { digestOf } from "../digest.ts";
 import { type BrokerError, StoreError } from "../errors.ts";
 import { type Attribute, contentSize, type Message, type MessageContent, stringAttribute, textAttribute, uniqueIdOf } from "../message.ts";
 import { batchHash, objectKey } from "../object-name.ts";
-import { DEAD_LETTER_FOLDER, joinKey, type Pipeline } from "../pipeline.ts";
+import { DEAD_LETTER_EXTENSION, DEAD_LETTER_FOLDER, joinKey, type Pipeline } from "../pipeline.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
 import type { OutgoingMessage, Publisher } from "../ports/publisher.ts";
 import { cutUtf8, microsToIso } from "../text.ts";
@@ -19,11 +20,11 @@ const NAMES = {
   pipeline: "persistor-pipeline",
   messageId: "persistor-message-id",
   publishTime: "persistor-publish-time",
-  /** Only where the message itself lies in the store, since the broker cannot carry it. */
-  location: "persistor-dead-letter-location",
 } as const;
 
-export const DEAD_LETTER_NAMES: readonly string[] = Object.values(NAMES);
+const LETTER_NAMES: readonly string[] = Object.values(NAMES);
+/** Besides those, only where the message itself lies in the store, since the broker cannot carry it. */
+const LOCATION_NAME = "persistor-dead-letter-location";
 
 const MAX_REASON_BYTES = 1000;
 const OVERFLOW_CODEC: Codec = "zstandard";
@@ -39,14 +40,11 @@ export interface DeadLetter {
  * `dead-letter/` and a pointer is published. Returns for each, by position, undefined or the error because of which it must be released.
  */
 export async function deadLetter(pipeline: Pipeline, letters: readonly DeadLetter[]): Promise<(Error | undefined)[]> {
-  const target = pipeline.deadLetter;
+  const target = pipeline.isDeadLetters ? undefined : pipeline.deadLetter;
   if (!target) {
+    const why = pipeline.isDeadLetters ? "stores dead letters itself" : "has no dead-letter topic; set deadLetter.topic";
     return letters.map(
-      ({ reason }) =>
-        new StoreError(
-          "unsupported",
-          `dead-lettering a message (${reason}): pipeline ${pipeline.name} has no dead-letter topic; set deadLetter.topic`,
-        ),
+      ({ reason }) => new StoreError("unsupported", `dead-lettering a message (${reason}): pipeline ${pipeline.name} ${why}`),
     );
   }
   const results: (Error | undefined)[] = [];
@@ -73,7 +71,7 @@ async function outgoingOf(pipeline: Pipeline, publisher: Publisher, letter: Dead
     payload: new Uint8Array(0),
     key: null,
     system: [],
-    attributes: [...lettersAttributes(pipeline, letter), stringAttribute(NAMES.location, key)],
+    attributes: [...lettersAttributes(pipeline, letter), stringAttribute(LOCATION_NAME, key)],
   };
 }
 
@@ -98,41 +96,70 @@ export function contentOf(message: Message): MessageContent {
 async function storeOverflow(pipeline: Pipeline, record: StoredRecord): Promise<string> {
   const uniqueId = uniqueIdOf(record.message);
   const hash = batchHash([{ uniqueId, digest: record.digest }]);
-  const path = encodeURIComponent(pipeline.name);
   const key = objectKey({
     prefix: joinKey(pipeline.store.prefix, DEAD_LETTER_FOLDER),
-    path,
+    path: encodeURIComponent(pipeline.name),
     firstUniqueId: uniqueId,
     count: 1,
     hash,
-    extension: "avro",
+    extension: DEAD_LETTER_EXTENSION,
   });
   const { pieces } = await encodeObject([record], { codec: OVERFLOW_CODEC, syncSeed: hash });
   await pipeline.store.objects.put(key, pieces, { contentType: "application/avro" });
   return key;
 }
 
+/** Where a pipeline keeps the letters that its broker cannot carry. */
+export interface OverflowPlace {
+  objects: ObjectStore;
+  /** Each of its keys starts with it. */
+  folder: string;
+}
+
+/** Where the letters of `pipeline` lie that its broker cannot carry. */
+export function overflowOf({ name, store }: Pipeline): OverflowPlace {
+  return { objects: store.objects, folder: `${joinKey(store.prefix, DEAD_LETTER_FOLDER, encodeURIComponent(name))}/` };
+}
+
 /**
  * The message as it was before it was dead-lettered: without the names above (of repeated ones only the last, which is ours), and with the
- * stored content where the letter is a pointer. `overflowAllowed` tells whether a key may be read. Throws StoreError.
+ * stored content where the letter is a pointer. `placeOf` tells where the letters of a pipeline may be read, by its name. Throws StoreError.
  */
-export async function redriven(
-  content: MessageContent,
-  store: ObjectStore,
-  overflowAllowed: (key: string) => boolean,
-): Promise<MessageContent> {
-  const location = textAttribute(content.attributes, NAMES.location);
-  if (location === undefined) return { ...content, attributes: withoutLast(content.attributes, DEAD_LETTER_NAMES) };
-  if (!overflowAllowed(location)) {
-    throw new StoreError("object_missing", `reading dead letter ${location}: it lies outside the dead-letter folders of its pipelines`);
+export async function redriven(content: MessageContent, placeOf: (pipeline: string) => OverflowPlace | undefined): Promise<MessageContent> {
+  if (!isPointer(content)) return { ...content, attributes: withoutLast(content.attributes, LETTER_NAMES) };
+  const text = (name: string) => textAttribute(content.attributes, name) ?? "";
+  const location = text(LOCATION_NAME);
+  const place = placeOf(text(NAMES.pipeline));
+  if (!place || !location.startsWith(place.folder)) {
+    throw new StoreError("object_missing", `reading dead letter ${location}: it lies outside the dead-letter folder of its pipeline`);
   }
-  const { bytes } = await store.get(location);
+  return readOverflow(place, location, text(NAMES.messageId));
+}
+
+/** A pointer has our attributes and no other, ours last; a message's own attribute of that name comes before ours. */
+function isPointer({ payloadKind, attributes }: MessageContent): boolean {
+  const names = new Set(attributes.map(({ name }) => name));
+  return (
+    payloadKind === "null" &&
+    attributes.length === LETTER_NAMES.length + 1 &&
+    attributes[0]?.name !== LOCATION_NAME &&
+    [...LETTER_NAMES, LOCATION_NAME].every((name) => names.has(name))
+  );
+}
+
+async function readOverflow({ objects }: OverflowPlace, key: string, uniqueId: string): Promise<MessageContent> {
+  const { bytes } = await objects.get(key);
   for await (const block of readObject(bytes, { brokerId: "", pipeline: "", topic: "" })) {
     if ("fault" in block) throw block.fault.error;
-    const first = block.records[0];
-    if (first) return contentOf(first.record.message);
+    const record = block.records[0]?.record;
+    if (!record) continue;
+    if (uniqueIdOf(record.message) === uniqueId && digestOf(record.message).equals(record.digest)) return contentOf(record.message);
+    break;
   }
-  throw new StoreError("object_corrupt", `reading dead letter ${location}: the object holds no message; restore it from a copy`);
+  throw new StoreError(
+    "object_corrupt",
+    `reading dead letter ${key}: it does not hold message ${uniqueId} unaltered; restore it from a copy`,
+  );
 }
 
 function withoutLast(attributes: readonly Attribute[], names: readonly string[]): Attribute[] {

@@ -1,10 +1,10 @@
 import type { StoredRecord } from "../avro/stored-record.ts";
 import type { Clock } from "../clock.ts";
-import { contentOf, redriven } from "../dead-letter/dead-letter.ts";
+import { contentOf, type OverflowPlace, overflowOf, redriven } from "../dead-letter/dead-letter.ts";
 import { digestOf } from "../digest.ts";
 import { errorText, isRetryable } from "../errors.ts";
 import { contentSize, type MessageContent, stringAttribute, uniqueIdOf } from "../message.ts";
-import { DEAD_LETTER_FOLDER, joinKey, type Pipeline, type TopicTarget } from "../pipeline.ts";
+import type { Pipeline, TopicTarget } from "../pipeline.ts";
 import type { Job } from "../ports/job-store.ts";
 import type { Log } from "../ports/log.ts";
 import type { Meter } from "../ports/meter.ts";
@@ -23,6 +23,8 @@ export interface WorkDeps {
   log: Log;
   /** The pipelines that write into a collection: the only places that its records may point to. */
   pipelinesOf(collection: string): readonly Pipeline[];
+  /** The pipeline of that name. */
+  pipelineOf(name: string): Pipeline | undefined;
   destination(name: string): Promise<TopicTarget>;
   /** Ends the work early; what is left goes back to the queue. */
   signal: AbortSignal;
@@ -85,7 +87,7 @@ async function fetchRows(rows: Row[], request: ResubmitRequest, deps: WorkDeps):
     }
     const entries = group.map(({ entry }) => entry);
     const fetched = await fetchEntries(pipeline.store.objects, entries, pipeline.brokerId);
-    for (const [i, row] of group.entries()) await accept(row, fetched[i] as Fetched, allowed, request);
+    for (const [i, row] of group.entries()) await accept(row, fetched[i] as Fetched, allowed, request, deps);
   }
 }
 
@@ -95,7 +97,7 @@ function mayRead(pipeline: Pipeline, store: string, key: string): boolean {
 }
 
 /** Takes a fetched record for what its index record says it is, or fails the row. */
-async function accept(row: Row, fetched: Fetched, pipelines: readonly Pipeline[], request: ResubmitRequest): Promise<void> {
+async function accept(row: Row, fetched: Fetched, pipelines: readonly Pipeline[], request: ResubmitRequest, deps: WorkDeps): Promise<void> {
   if ("failure" in fetched) {
     const { failure } = fetched;
     row.fetched = failure.fetched;
@@ -111,7 +113,7 @@ async function accept(row: Row, fetched: Fetched, pipelines: readonly Pipeline[]
   if (mismatch !== undefined) return fail(row, "digest_mismatch", mismatch);
   row.verified = true;
   try {
-    row.content = await outgoingContent(record, request, pipelines);
+    row.content = await outgoingContent(record, request, pipelines, deps);
   } catch (error) {
     row.reason = "storage_error";
     row.detail = errorText(error);
@@ -132,14 +134,16 @@ function mismatchOf(entry: WorkEntry, record: StoredRecord, pipelines: readonly 
   return undefined;
 }
 
-async function outgoingContent(record: StoredRecord, request: ResubmitRequest, pipelines: readonly Pipeline[]): Promise<MessageContent> {
+async function outgoingContent(
+  record: StoredRecord,
+  request: ResubmitRequest,
+  pipelines: readonly Pipeline[],
+  deps: WorkDeps,
+): Promise<MessageContent> {
   const { message } = record;
   let content = contentOf(message);
-  const letters = pipelines.find(({ isDeadLetters }) => isDeadLetters);
-  if (letters)
-    content = await redriven(content, letters.store.objects, (key) =>
-      key.startsWith(`${joinKey(letters.store.prefix, DEAD_LETTER_FOLDER)}/`),
-    );
+  const letters = pipelines.find(({ name, isDeadLetters }) => isDeadLetters && (record.pipeline === "" || record.pipeline === name));
+  if (letters) content = await redriven(content, (name) => overflowPlace(name, letters, deps));
   if (!request.annotate) return content;
   const original = [
     stringAttribute("persistor-original-id", uniqueIdOf(message)),
@@ -147,6 +151,12 @@ async function outgoingContent(record: StoredRecord, request: ResubmitRequest, p
     stringAttribute("persistor-original-publish-time", microsToIso(message.publishTimeUs)),
   ];
   return { ...content, attributes: [...content.attributes, ...original] };
+}
+
+/** A letter may point only to where pipelines leave theirs whose dead letters `letters` stores. */
+function overflowPlace(name: string, letters: Pipeline, { pipelineOf }: WorkDeps): OverflowPlace | undefined {
+  const pipeline = pipelineOf(name);
+  return pipeline?.deadLetter?.topic === letters.topic ? overflowOf(pipeline) : undefined;
 }
 
 function refuseUncarried(rows: readonly Row[], { publisher }: TopicTarget): void {

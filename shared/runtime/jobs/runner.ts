@@ -68,8 +68,8 @@ export function jobRunner(composition: Composition): JobRunner {
 }
 
 export function driveDeps(composition: Composition): DriveDeps {
-  const { jobs, items, index, clock, log, meter, pipelinesOf, destination } = composition;
-  return { jobs, items, index, clock, log, meter, pipelinesOf, destination };
+  const { jobs, items, index, clock, log, meter, pipelines, pipelinesOf, destination } = composition;
+  return { jobs, items, index, clock, log, meter, pipelinesOf, pipelineOf: (name) => pipelines.get(name), destination };
 }
 
 async function driveAny(id: string, deps: DriveDeps, composition: Composition, signal: AbortSignal): Promise<Job | undefined> {

@@ -1,5 +1,6 @@
 import { indexLocally } from "../../../functions/index/local.ts";
 import { persistLocally } from "../../../functions/persist/local.ts";
+import type { Pipeline } from "../../core/pipeline.ts";
 import type { Composition } from "../compose.ts";
 import { type JobRunner, jobRunner } from "../jobs/runner.ts";
 
@@ -18,7 +19,7 @@ export async function startFunctions(composition: Composition): Promise<LocalFun
   const pipelines = [...composition.pipelines.values()];
   for (const { topic } of pipelines) await broker.createTopic(topic, { retained: false });
   // A dead-letter topic or an index topic keeps what comes before its reader is there.
-  const indexTopics = new Map(pipelines.flatMap((pipeline) => (pipeline.index ? [[pipeline.index.topic, pipeline] as const] : [])));
+  const indexTopics = indexersOf(pipelines);
   for (const topic of indexTopics.keys()) await broker.createTopic(topic, { retained: false });
 
   const persisting = new AbortController();
@@ -43,4 +44,15 @@ export async function startFunctions(composition: Composition): Promise<LocalFun
       await Promise.all(indexers);
     },
   };
+}
+
+/** The pipeline that stands for each index topic: one that has a dead-letter topic where there is one, for what cannot be read. */
+function indexersOf(pipelines: readonly Pipeline[]): Map<string, Pipeline> {
+  const byTopic = new Map<string, Pipeline>();
+  for (const pipeline of pipelines) {
+    if (!pipeline.index) continue;
+    const known = byTopic.get(pipeline.index.topic);
+    if (!known || (!known.deadLetter && pipeline.deadLetter)) byTopic.set(pipeline.index.topic, pipeline);
+  }
+  return byTopic;
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { errorText } from "../../core/errors.ts";
 import type { Composition } from "../compose.ts";
+import { HttpError } from "../http/problem.ts";
 import { defineRoute, type Route } from "../http/route.ts";
 import { type Metrics, PROMETHEUS_TYPE } from "../telemetry/metrics.ts";
 
@@ -30,13 +31,12 @@ export function hostRoutes(composition: Composition, metrics: Metrics): Route[] 
       tags,
       access: "public",
       quiet: true,
-      responses: {
-        200: { description: "All do.", schema: z.object({ ports: z.array(portDoc) }) },
-        503: { description: "Those that do not are named.", schema: z.object({ ports: z.array(portDoc) }) },
-      },
+      responses: { 200: { description: "All do. Else 503 names those that do not.", schema: z.object({ ports: z.array(portDoc) }) } },
       handler: async () => {
         const ports = await Promise.all(Object.entries(probes(composition)).map(([port, probe]) => check(port, probe, composition)));
-        return { status: ports.every(({ ok }) => ok) ? 200 : 503, body: { ports } };
+        const closed = ports.filter(({ ok }) => !ok).map(({ port }) => port);
+        if (closed.length > 0) throw new HttpError(503, `not ready: ${closed.join(", ")}`, { members: { ports } });
+        return { body: { ports } };
       },
     }),
     defineRoute({

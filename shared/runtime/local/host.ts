@@ -1,24 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { queryRoutes } from "../../../functions/query/local.ts";
-import { resubmitterRoutes } from "../../../functions/resubmit/local.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Log } from "../../core/ports/log.ts";
-import { adminRoutes } from "../admin/routes.ts";
-import { createAuthorize } from "../auth/authorize.ts";
 import { systemClock } from "../clock.ts";
 import { type Composition, compose } from "../compose.ts";
-import { createApp } from "../http/app.ts";
-import { createHostGuard } from "../http/host-guard.ts";
-import { startServer } from "../http/server.ts";
 import type { Settings } from "../settings/settings.ts";
-import { createMetrics } from "../telemetry/metrics.ts";
+import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
 import { freeAbandoned } from "./abandoned.ts";
-import { brokerRoutes } from "./broker-verbs.ts";
 import { startFunctions } from "./functions.ts";
 import { addGauges } from "./gauges.ts";
-import { hostRoutes } from "./host-routes.ts";
 import { lockDataDir } from "./lock.ts";
 
 /** The running local host. */
@@ -31,55 +22,65 @@ export interface LocalHost {
   close(): Promise<void>;
 }
 
-const INFO = { title: "Persistor", version: "0.1.0", description: "Queries what was archived and sends it again." };
+type Closing = () => Promise<unknown> | void;
+
 const CLOSE_DEADLINE_MS = 10_000;
 const SECRET_FILE = "cursor-secret";
 
 /** Opens everything that the settings name and serves it. Throws the adapters' errors, or the server's where the port is taken. */
 export async function startHost(settings: Settings, log: Log): Promise<LocalHost> {
+  const opened: Closing[] = [];
+  try {
+    return await openHost(settings, log, opened);
+  } catch (error) {
+    await closeAll(opened, log);
+    throw error;
+  }
+}
+
+/** What was opened is noted in `opened`, to be closed in the reverse order. */
+async function openHost(settings: Settings, log: Log, opened: Closing[]): Promise<LocalHost> {
   const metrics = createMetrics();
   await mkdir(settings.dataDir, { recursive: true });
   const wasEmpty = (await readdir(settings.dataDir)).length === 0;
   const lock = lockDataDir(settings.dataDir);
+  opened.push(() => lock.release());
+  // The HTTP side loads while the databases open in their threads.
+  const loading = import("./app.ts");
   const composition = await compose(settings, { clock: systemClock, log, meter: metrics });
-  try {
-    await freeAbandoned(composition);
-    addGauges(metrics, composition);
-    const functions = await startFunctions(composition);
-    const broker = await composition.embedded();
-    const cursorSecret = settings.cursorSecret ?? (await keptSecret(settings.dataDir));
-    let port = settings.port;
-    const app = createApp({
-      mounts: [
-        { prefix: "/indexer", routes: queryRoutes(composition, cursorSecret) },
-        { prefix: "/resubmitter", routes: resubmitterRoutes(composition, functions.runner) },
-        { prefix: "/admin", routes: adminRoutes(composition, functions.runner) },
-        { prefix: "", routes: [...brokerRoutes(broker), ...hostRoutes(composition, metrics)] },
-      ],
-      authorize: createAuthorize(settings.auth),
-      hostGuard: createHostGuard({ port: () => port, allowedHosts: settings.allowedHosts }),
-      info: INFO,
-      log,
-      metrics,
-    });
-    const server = await startServer(app, { host: settings.host, port: settings.port });
-    port = server.port;
-    return {
-      url: `http://${settings.host.includes(":") ? `[${settings.host}]` : settings.host}:${port}`,
-      composition,
-      wasEmpty,
-      async close() {
-        await server.close(CLOSE_DEADLINE_MS);
-        await functions.stop();
-        await composition.close();
-        await metrics.close();
-        lock.release();
-      },
-    };
-  } catch (error) {
-    await composition.close().catch((cause) => log.error("closing after a failed start", { error: errorText(cause) }));
-    lock.release();
-    throw error;
+  opened.push(() => metrics.close());
+  opened.push(() => composition.close());
+  await freeAbandoned(composition);
+  addGauges(metrics, composition);
+  const functions = await startFunctions(composition);
+  opened.push(() => functions.stop());
+  const { url, close } = await serve(await loading, composition, functions.runner, metrics, log);
+  opened.push(close);
+  return { url, composition, wasEmpty, close: () => closeAll(opened, log) };
+}
+
+type AppModule = typeof import("./app.ts");
+type Runner = Parameters<AppModule["createLocalApp"]>[0]["runner"];
+
+async function serve({ createLocalApp, startServer }: AppModule, composition: Composition, runner: Runner, metrics: Metrics, log: Log) {
+  const { settings, embedded } = composition;
+  const cursorSecret = settings.cursorSecret ?? (await keptSecret(settings.dataDir));
+  let { port } = settings;
+  const app = createLocalApp({ composition, broker: await embedded(), runner, metrics, log, cursorSecret, port: () => port });
+  const server = await startServer(app, { host: settings.host, port });
+  port = server.port;
+  const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
+  return { url: `http://${host}:${port}`, close: () => server.close(CLOSE_DEADLINE_MS) };
+}
+
+/** Closes everything, whatever fails on the way. */
+async function closeAll(opened: Closing[], log: Log): Promise<void> {
+  for (const close of opened.splice(0).reverse()) {
+    try {
+      await close();
+    } catch (error) {
+      log.error("closing a part of the host failed", { error: errorText(error) });
+    }
   }
 }
 

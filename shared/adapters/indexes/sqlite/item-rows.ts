@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { ItemQuery, ItemState, ItemUpdate, LeaseOptions, WorkCounts, WorkItem, WorkSummary } from "../../../core/ports/work-items.ts";
+import { transaction } from "./database.ts";
 
 /** An item as it travels to and from the worker: its large parts as JSON. */
 export type ItemRow = Omit<WorkItem, "entries" | "failures"> & { entries: string; failures: string; failureCount: number };
@@ -47,9 +48,8 @@ export function createItemRows(database: DatabaseSync) {
 
   return {
     /** To be called in a transaction. */
-    insert(rows: readonly ItemRow[]): void {
-      for (const row of rows) insert.run(...cellsOf(row));
-    },
+    insert: insertAll,
+    add: (rows: readonly ItemRow[]): void => transaction(database, () => insertAll(rows)),
     lease({ jobId, nowMs, leaseMs }: LeaseOptions): ItemRow | undefined {
       const until = nowMs + leaseMs;
       const [found] = jobId === undefined ? leaseAny.all(until, nowMs, nowMs) : leaseOfJob.all(until, jobId, nowMs, nowMs);

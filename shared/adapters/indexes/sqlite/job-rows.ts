@@ -40,7 +40,7 @@ export function createJobRows(database: DatabaseSync) {
         .map((row) => row["body"] as string);
     },
     /** True where the stored revision was the row's. */
-    replace: (row: JobRow): boolean =>
+    update: (row: JobRow): boolean =>
       replace.run(row.kind, row.state, row.collection, row.createdAtMs, row.body, row.id, row.revision).changes === 1,
   };
 }

@@ -1,7 +1,7 @@
 import type { JobQuery } from "../../../core/ports/job-store.ts";
 import type { ItemQuery, LeaseOptions } from "../../../core/ports/work-items.ts";
 import { serveSqliteWorker } from "../../support/sqlite-worker.ts";
-import { transaction, transaction } from "./database.ts";
+import { transaction } from "./database.ts";
 import { databaseError } from "./errors.ts";
 import { createItemRows, type ItemRow, type UpdateCall } from "./item-rows.ts";
 import { createJobRows, type JobRow } from "./job-rows.ts";
@@ -18,20 +18,10 @@ export interface UpdateJobCall {
   newItems: readonly ItemRow[];
 }
 
-export interface UpdateJobCall {
-  row: JobRow;
-  newItems: readonly ItemRow[];
-}
-
 serveSqliteWorker((data: JobsWorkerData) => {
   const database = openJobsDatabase(data);
   const jobs = createJobRows(database);
   const items = createItemRows(database);
-  const updateJob = ({ row, newItems }: UpdateJobCall): boolean => {
-    if (!jobs.replace(row)) return false;
-    items.insert(newItems);
-    return true;
-  };
   return {
     methods: {
       insertJob: (row: JobRow) => guarded("storing a job", () => jobs.insert(row)),
