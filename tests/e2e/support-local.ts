@@ -95,8 +95,7 @@ export async function openLocal(pipelines: Record<string, unknown>, first: Local
         if (!outcome?.ok) throw outcome?.error;
       }
     },
-    records: (collection, filter = EVERYTHING) =>
-      local.composition.index.find(collection, { filter, order: "publish", limit: 1_000_000 }),
+    records: (collection, filter = EVERYTHING) => local.composition.index.find(collection, { filter, order: "publish", limit: 1_000_000 }),
     indexed: (collection, count) =>
       until(`${count} records in ${collection}`, async () => {
         const [summary] = await local.composition.index.summarize(collection, EVERYTHING);
@@ -161,7 +160,11 @@ export async function until(what: string, isSo: () => Promise<boolean> | boolean
 }
 
 /** Everything that a pipeline's store holds under a folder, in the order of the keys. */
-export async function storedRecords({ composition }: Local, pipeline: string, folder = ""): Promise<{ key: string; record: StoredRecord }[]> {
+export async function storedRecords(
+  { composition }: Local,
+  pipeline: string,
+  folder = "",
+): Promise<{ key: string; record: StoredRecord }[]> {
   const { store } = composition.pipelines.get(pipeline) ?? {};
   if (!store) throw new Error(`reading the store of ${pipeline}: there is no such pipeline`);
   const found: { key: string; record: StoredRecord }[] = [];

@@ -56,12 +56,14 @@ export interface SqliteWorkerOptions {
 }
 
 const CLOSE_METHOD = "close";
+/** What a call leaves behind is garbage at once; a small nursery keeps several workers from holding a hundred megabytes of it. */
+const YOUNG_SPACE_MB = 6;
 
 /** Starts a worker and waits until its script serves; throws what opening the database threw. */
 export async function startSqliteWorker(options: SqliteWorkerOptions): Promise<SqliteWorker> {
   const worker = new Worker(siblingScript(options.from, options.script), {
     workerData: options.data,
-    resourceLimits: { maxOldGenerationSizeMb: options.maxOldSpaceMb ?? 256 },
+    resourceLimits: { maxOldGenerationSizeMb: options.maxOldSpaceMb ?? 256, maxYoungGenerationSizeMb: YOUNG_SPACE_MB },
   });
   const pending = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   let nextId = 0;

@@ -116,8 +116,10 @@ export interface OverflowPlace {
   folder: string;
 }
 
-/** Where the letters of `pipeline` lie that its broker cannot carry. */
-export function overflowOf({ name, store }: Pipeline): OverflowPlace {
+/** Where the letters of `pipeline` lie that its broker cannot carry; undefined where `letters` does not store that pipeline's dead letters. */
+export function overflowOf(pipeline: Pipeline | undefined, letters: Pipeline): OverflowPlace | undefined {
+  if (pipeline?.deadLetter?.topic !== letters.topic) return undefined;
+  const { name, store } = pipeline;
   return { objects: store.objects, folder: `${joinKey(store.prefix, DEAD_LETTER_FOLDER, encodeURIComponent(name))}/` };
 }
 

@@ -1,10 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { InvalidInput, PersistorError } from "../errors.ts";
+import { positionOf } from "../filter/order.ts";
 import type { IndexRecord } from "../index-record.ts";
 import type { Pipeline } from "../pipeline.ts";
 import type { Job, JobStore } from "../ports/job-store.ts";
 import type { IndexPosition, MetadataIndex } from "../ports/metadata-index.ts";
-import { positionOf } from "../resubmit/planner.ts";
 import { walkObjects } from "./walk-objects.ts";
 
 /** What an audit counts; `findings` names the first of what is wrong. */
@@ -144,6 +144,7 @@ async function auditIndex(
       order: "publish",
       after,
       limit: PAGE,
+      withoutAttributes: true,
     });
     for (const record of page) {
       progress.index_records++;
@@ -153,7 +154,7 @@ async function auditIndex(
     }
     const last = page.at(-1);
     if (!last || page.length < PAGE) return true;
-    after = positionOf(last, false);
+    after = positionOf(last, "publish");
     if (!(await save({ cursor: after }))) return false;
   }
 }

@@ -9,7 +9,7 @@ export interface DriveDeps extends JobDeps, Omit<WorkDeps, "signal" | "items" | 
   index: MetadataIndex;
 }
 
-const WORKERS = 3;
+const WORKERS = 2;
 /** The planner stays this many items ahead of the workers, so that a job of any size takes bounded room. */
 const ITEMS_AHEAD = 24;
 const IDLE_MS = 25;

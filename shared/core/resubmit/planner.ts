@@ -1,9 +1,9 @@
 import { IndexError } from "../errors.ts";
+import { compareRecords, positionOf } from "../filter/order.ts";
 import type { IndexRecord } from "../index-record.ts";
 import type { Job, JobStore } from "../ports/job-store.ts";
 import type { IndexPosition, MetadataIndex } from "../ports/metadata-index.ts";
 import type { WorkItem } from "../ports/work-items.ts";
-import { compareUtf8 } from "../text.ts";
 import { entryOf, packEntries } from "./entries.ts";
 import { filterOf, type ResubmitRequest } from "./request.ts";
 import { cutWindow, groupByObject, splitRuns } from "./windows.ts";
@@ -19,12 +19,12 @@ export const NO_PROGRESS: PlanProgress = { missingCount: 0, missing: [] };
 
 /** The first window is small, so that the first message is out soon. */
 const FIRST_WINDOW = 1_000;
-const WINDOW = 20_000;
+const WINDOW = 10_000;
 const ITEM_ENTRIES = 5_000;
 /** An ordered or paced item is worked alone, so it is kept short. */
 const LANE_ITEM_ENTRIES = 1_000;
 /** Payload of one item is held in memory at once while it is worked. */
-const ITEM_BYTES = 8_000_000;
+const ITEM_BYTES = 4_000_000;
 const IDS_PER_LOOKUP = 5_000;
 const MISSING_KEPT = 1_000;
 
@@ -40,6 +40,7 @@ export async function planStep(job: Job, index: MetadataIndex, jobs: JobStore): 
 }
 
 async function planWindow(job: Job, request: ResubmitRequest, index: MetadataIndex, jobs: JobStore): Promise<Job | undefined> {
+  const order = request.ordered ? "source" : "publish";
   const left = request.limit === null ? Number.POSITIVE_INFINITY : request.limit - job.plannedCount;
   const limit = Math.min(left, job.cursor === null ? FIRST_WINDOW : WINDOW);
   const found =
@@ -47,7 +48,8 @@ async function planWindow(job: Job, request: ResubmitRequest, index: MetadataInd
       ? []
       : await index.find(job.collection, {
           filter: filterOf(request.selection, job.upperBoundMs),
-          order: request.ordered ? "source" : "publish",
+          order,
+          withoutAttributes: true,
           after: (job.cursor as IndexPosition | null) ?? undefined,
           offset: job.cursor === null ? request.offset : 0,
           limit,
@@ -56,7 +58,7 @@ async function planWindow(job: Job, request: ResubmitRequest, index: MetadataInd
   const records = found.slice(0, request.ordered ? found.length : cutWindow(found, isLast));
   const last = records.at(-1);
   return commit(job, records, jobs, {
-    cursor: last ? positionOf(last, request.ordered) : job.cursor,
+    cursor: last ? positionOf(last, order) : job.cursor,
     planComplete: isLast,
     progress: job.progress,
   });
@@ -73,9 +75,9 @@ async function planIds(
   const found = await lookUp(ids, job.collection, index);
   const known = new Set(found.map(({ unique_id }) => unique_id));
   const missing = [...new Set(ids)].filter((id) => !known.has(id));
-  const compare = request.ordered ? compareBySource : compareByPublish;
+  const order = request.ordered ? "source" : "publish";
   const end = request.limit === null ? undefined : request.offset + request.limit;
-  const records = found.sort(compare).slice(request.offset, end);
+  const records = found.sort((a, b) => compareRecords(a, b, order)).slice(request.offset, end);
   const progress: PlanProgress = { missingCount: missing.length, missing: missing.slice(0, MISSING_KEPT) };
   return commit(job, records, jobs, { cursor: null, planComplete: true, progress });
 }
@@ -115,29 +117,6 @@ function newItem(job: Job, number: number, lane: string | null, records: readonl
     counts: { indexed: records.length, fetched: 0, deserialized: 0, published: 0, verified: 0 },
     failures: [],
   };
-}
-
-/** The key of the order `source`: the ordering key, or else the partition. */
-export function sourceKeyOf(record: Pick<IndexRecord, "ordering_key" | "partition">): string {
-  return record.ordering_key ?? record.partition ?? "";
-}
-
-function sequenceOf(record: IndexRecord): bigint {
-  return BigInt(record.sequence ?? -1);
-}
-
-export function positionOf(record: IndexRecord, ordered: boolean): IndexPosition {
-  const { publish_time, unique_id } = record;
-  if (!ordered) return { order: "publish", publish_time, unique_id };
-  return { order: "source", source_key: sourceKeyOf(record), sequence: sequenceOf(record).toString(), publish_time, unique_id };
-}
-
-function compareByPublish(a: IndexRecord, b: IndexRecord): number {
-  return a.publish_time - b.publish_time || compareUtf8(a.unique_id, b.unique_id);
-}
-
-function compareBySource(a: IndexRecord, b: IndexRecord): number {
-  return compareUtf8(sourceKeyOf(a), sourceKeyOf(b)) || Number(sequenceOf(a) - sequenceOf(b)) || compareByPublish(a, b);
 }
 
 /** What a dry run answers: what would be sent, without a job. Throws IndexError. */
@@ -181,7 +160,7 @@ async function* walkMatches(request: ResubmitRequest, upperBoundMs: number, inde
   let left = request.limit ?? Number.POSITIVE_INFINITY;
   if (selection.kind === "ids") {
     const found = await lookUp(selection.ids, collection, index);
-    yield* found.sort(compareByPublish).slice(offset, offset + left);
+    yield* found.sort((a, b) => compareRecords(a, b, "publish")).slice(offset, offset + left);
     return;
   }
   let after: IndexPosition | undefined;
@@ -193,11 +172,12 @@ async function* walkMatches(request: ResubmitRequest, upperBoundMs: number, inde
       after,
       offset: after ? 0 : offset,
       limit,
+      withoutAttributes: true,
     });
     yield* page;
     left -= page.length;
     const last = page.at(-1);
     if (!last || page.length < limit) return;
-    after = positionOf(last, false);
+    after = positionOf(last, "publish");
   }
 }

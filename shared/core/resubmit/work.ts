@@ -1,6 +1,6 @@
 import type { StoredRecord } from "../avro/stored-record.ts";
 import type { Clock } from "../clock.ts";
-import { contentOf, type OverflowPlace, overflowOf, redriven } from "../dead-letter/dead-letter.ts";
+import { contentOf, overflowOf, redriven } from "../dead-letter/dead-letter.ts";
 import { digestOf } from "../digest.ts";
 import { errorText, isRetryable } from "../errors.ts";
 import { contentSize, type MessageContent, stringAttribute, uniqueIdOf } from "../message.ts";
@@ -143,7 +143,7 @@ async function outgoingContent(
   const { message } = record;
   let content = contentOf(message);
   const letters = pipelines.find(({ name, isDeadLetters }) => isDeadLetters && (record.pipeline === "" || record.pipeline === name));
-  if (letters) content = await redriven(content, (name) => overflowPlace(name, letters, deps));
+  if (letters) content = await redriven(content, (name) => overflowOf(deps.pipelineOf(name), letters));
   if (!request.annotate) return content;
   const original = [
     stringAttribute("persistor-original-id", uniqueIdOf(message)),
@@ -151,12 +151,6 @@ async function outgoingContent(
     stringAttribute("persistor-original-publish-time", microsToIso(message.publishTimeUs)),
   ];
   return { ...content, attributes: [...content.attributes, ...original] };
-}
-
-/** A letter may point only to where pipelines leave theirs whose dead letters `letters` stores. */
-function overflowPlace(name: string, letters: Pipeline, { pipelineOf }: WorkDeps): OverflowPlace | undefined {
-  const pipeline = pipelineOf(name);
-  return pipeline?.deadLetter?.topic === letters.topic ? overflowOf(pipeline) : undefined;
 }
 
 function refuseUncarried(rows: readonly Row[], { publisher }: TopicTarget): void {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { errorText } from "../../core/errors.ts";
 import type { Log } from "../../core/ports/log.ts";
@@ -16,8 +16,6 @@ import { lockDataDir } from "./lock.ts";
 export interface LocalHost {
   url: string;
   composition: Composition;
-  /** True where the data folder held nothing before this start. */
-  wasEmpty: boolean;
   /** Takes no more requests, persists and settles what is held, closes everything. */
   close(): Promise<void>;
 }
@@ -42,7 +40,6 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
 async function openHost(settings: Settings, log: Log, opened: Closing[]): Promise<LocalHost> {
   const metrics = createMetrics();
   await mkdir(settings.dataDir, { recursive: true });
-  const wasEmpty = (await readdir(settings.dataDir)).length === 0;
   const lock = lockDataDir(settings.dataDir);
   opened.push(() => lock.release());
   // The HTTP side loads while the databases open in their threads.
@@ -56,7 +53,7 @@ async function openHost(settings: Settings, log: Log, opened: Closing[]): Promis
   opened.push(() => functions.stop());
   const { url, close } = await serve(await loading, composition, functions.runner, metrics, log);
   opened.push(close);
-  return { url, composition, wasEmpty, close: () => closeAll(opened, log) };
+  return { url, composition, close: () => closeAll(opened, log) };
 }
 
 type AppModule = typeof import("./app.ts");

@@ -1,8 +1,8 @@
-import { errorText, PersistorError } from "../../core/errors.ts";
+import { PersistorError } from "../../core/errors.ts";
 import { createLog } from "../log.ts";
 import { readSettings, type Settings } from "../settings/settings.ts";
 import { type Console, openConsole } from "./console.ts";
-import { isFeedDue } from "./first-run/feed.ts";
+import { claimFeed, endFeed } from "./first-run/feed.ts";
 import { firstRun } from "./first-run/first-run.ts";
 import { type LocalHost, startHost } from "./host.ts";
 
@@ -21,15 +21,17 @@ export async function main(): Promise<void> {
 
 async function serve(settings: Settings, console: Console): Promise<void> {
   const stopping = new AbortController();
+  const isFeedDue = settings.sample && settings.hasDefaultPipelines && (await claimFeed(settings.dataDir));
   const host = await startHost(settings, createLog({ level: settings.logLevel }));
   const ended = closeOnSignal(host, stopping, console);
   console.say(`Persistor listens on ${host.url}, its data is in ${settings.dataDir}.`);
   if (!LOOPBACK.has(settings.host) && settings.auth.mode === "open") {
     console.say("Anyone who reaches this port may read and publish everything: set PERSISTOR_AUTH.");
   }
-  if (settings.sample && settings.hasDefaultPipelines && isFeedDue(settings.dataDir, host.wasEmpty)) {
-    if (settings.auth.mode === "open") await firstRun(host.composition, host.url, console, stopping.signal);
-    else console.say("No sample data: it needs PERSISTOR_AUTH in mode open.");
+  if (isFeedDue && settings.auth.mode === "open") await firstRun(host.composition, host.url, console, stopping.signal);
+  else if (isFeedDue) {
+    console.say("No sample data: it needs PERSISTOR_AUTH in mode open.");
+    await endFeed(settings.dataDir);
   }
   if (!stopping.signal.aborted) showWhatIsServed(host, console);
   await ended;
@@ -65,8 +67,6 @@ function closeOnSignal(host: LocalHost, stopping: AbortController, console: Cons
 }
 
 function explain(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
   if (error instanceof PersistorError) return error.message;
-  if (code === "EADDRINUSE") return `Listening: ${errorText(error)}. Stop what uses the port, or set PORT to another one.`;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

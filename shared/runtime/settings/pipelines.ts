@@ -65,6 +65,8 @@ const storeSchema = z
   })
   .describe("Where the objects go.");
 
+const MAX_MESSAGE_BYTES = 64_000_000;
+
 const batchSchema = z
   .strictObject({
     maxMessages: z.int().min(1).max(100_000).default(5_000).describe("Messages of one object at most."),
@@ -84,7 +86,7 @@ const batchSchema = z
     maxMessageBytes: z
       .int()
       .min(1_000)
-      .max(64_000_000)
+      .max(MAX_MESSAGE_BYTES)
       .default(16_000_000)
       .describe("A message above this is dead-lettered as `too_large`."),
   })
@@ -138,11 +140,11 @@ const LOCAL_STORE = "local";
 const INDEX_TOPIC = "persistor-index";
 export const DEAD_LETTER_TOPIC = "persistor-dead-letter";
 
-/** The embedded pipeline that stores, indexes and so makes queryable what was dead-lettered. */
+/** The embedded pipeline that stores, indexes and so makes queryable what was dead-lettered, also what was too large for another pipeline. */
 const deadLetters = {
   source: { broker: "embedded", topic: DEAD_LETTER_TOPIC },
   store: { name: LOCAL_STORE, path: "{topic}/{year}/{month}/{day}" },
-  batch: LOCAL_BATCH,
+  batch: { ...LOCAL_BATCH, maxMessageBytes: MAX_MESSAGE_BYTES },
   index: { topic: INDEX_TOPIC, collection: "dead-letter" },
 } as const;
 

@@ -90,7 +90,8 @@ export function takeBackLater(db: Database, subscription: number, key: Uint8Arra
 
 /** Ends every lease of the durable subscriptions: what a killed process held comes again at once. */
 export function endLeases(db: Database): void {
-  const sql = "UPDATE outstanding SET leased = 0, until_ms = 0 WHERE leased = 1 AND subscription IN (SELECT id FROM subscriptions WHERE durable = 1)";
+  const sql =
+    "UPDATE outstanding SET leased = 0, until_ms = 0 WHERE leased = 1 AND subscription IN (SELECT id FROM subscriptions WHERE durable = 1)";
   db.statement(sql).run();
 }
 

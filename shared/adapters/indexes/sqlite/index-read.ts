@@ -4,8 +4,8 @@ import { positionOf } from "../../../core/filter/order.ts";
 import type { FindOptions, IndexSummary } from "../../../core/ports/metadata-index.ts";
 import { orderBy, planAll, planFind } from "./plan.ts";
 import { createQuestions, createStatements } from "./questions.ts";
-import { createRowReader, ROW_COLUMNS, type Rows } from "./rows.ts";
-import { WALK_RECORDS } from "./settings.ts";
+import { createRowReader, PLACE_COLUMNS, ROW_COLUMNS, type Rows } from "./rows.ts";
+import { MAX_GATHERED_ROWS, WALK_RECORDS } from "./settings.ts";
 import { concat, type Sql, sql } from "./sql.ts";
 
 export interface IndexReader {
@@ -33,14 +33,15 @@ export function createIndexReader(database: DatabaseSync): IndexReader {
       if (!collection) return NO_ROWS;
       return rows.of(ids.flatMap((id) => byId.all(collection.id, id) as unknown as [string, number][]));
     },
-    find(name, { filter, order, after, offset = 0, limit }) {
+    find(name, { filter, order, after, offset = 0, limit, withoutAttributes = false }) {
       const collection = questions.collectionOf(name);
       if (!collection || limit <= 0) return NO_ROWS;
       const gatherLimit = Math.min(MAX_GATHERED, Math.max(MIN_GATHERED, Math.sqrt((limit + offset) * collection.records)));
       const plan = planFind({ filter, order, after, gatherLimit: Math.floor(gatherLimit) }, questions.contextOf(collection.id));
-      const count = plan.isWalk ? Math.min(limit, WALK_RECORDS) : limit;
+      const count = Math.min(limit, plan.isWalk ? WALK_RECORDS : MAX_GATHERED_ROWS);
       const page = concat("", plan.source, sql(` ${orderBy(order, plan)} LIMIT ? OFFSET ?`, count, offset));
-      const chosen = plan.isWalk ? concat(" ", sql(`SELECT ${ROW_COLUMNS}`), page) : rowsOfPage(page, orderBy(order, plan));
+      const columns = withoutAttributes ? PLACE_COLUMNS : ROW_COLUMNS;
+      const chosen = plan.isWalk ? concat(" ", sql(`SELECT ${columns}`), page) : rowsOfPage(columns, page, orderBy(order, plan));
       const statement = statements.get(chosen.text);
       statement.setReturnArrays(true);
       const selected = statement.all(...chosen.params) as unknown as [string, number][];
@@ -62,10 +63,10 @@ export function createIndexReader(database: DatabaseSync): IndexReader {
 }
 
 /** Rows are made up only for the page's records, not for all that were sorted. */
-function rowsOfPage(page: Sql, order: string): Sql {
+function rowsOfPage(columns: string, page: Sql, order: string): Sql {
   return concat(
     "",
-    sql(`SELECT ${ROW_COLUMNS} FROM (SELECT r.id AS id `),
+    sql(`SELECT ${columns} FROM (SELECT r.id AS id `),
     page,
     sql(`) p CROSS JOIN record r NOT INDEXED ON r.id = p.id ${order}`),
   );

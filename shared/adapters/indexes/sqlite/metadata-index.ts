@@ -20,11 +20,7 @@ export async function openMetadataIndex(dataDir: string): Promise<MetadataIndex>
   await mkdir(dataDir, { recursive: true }).catch((cause) => {
     throw databaseError(`making the data folder ${dataDir}`, "index_unavailable", cause);
   });
-  const writer = await startWorker({ path, role: "writer", cacheKib: WRITER_CACHE_KIB });
-  const reader = await startWorker({ path, role: "reader", cacheKib: READER_CACHE_KIB }).catch(async (error) => {
-    await writer.close();
-    throw error;
-  });
+  const { writer, reader } = await startWorkers(path);
   const upsert = joinedUpserts(writer);
   let sourceIndex: Promise<unknown> | undefined;
 
@@ -70,6 +66,23 @@ async function findAll(reader: SqliteWorker, collection: string, options: FindOp
     rows = await following;
   }
   return records;
+}
+
+/** Both at once, to start sooner. In a new file they may get into each other's way: then the reader tries again when the writer has made it. */
+async function startWorkers(path: string): Promise<{ writer: SqliteWorker; reader: SqliteWorker }> {
+  const startReader = () => startWorker({ path, role: "reader", cacheKib: READER_CACHE_KIB });
+  const [writer, reader] = await Promise.allSettled([startWorker({ path, role: "writer", cacheKib: WRITER_CACHE_KIB }), startReader()]);
+  if (writer.status === "rejected") {
+    if (reader.status === "fulfilled") await reader.value.close();
+    throw writer.reason;
+  }
+  if (reader.status === "fulfilled") return { writer: writer.value, reader: reader.value };
+  try {
+    return { writer: writer.value, reader: await startReader() };
+  } catch (error) {
+    await writer.value.close();
+    throw error;
+  }
 }
 
 function startWorker(data: IndexWorkerData): Promise<SqliteWorker> {

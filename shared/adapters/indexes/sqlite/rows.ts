@@ -21,10 +21,17 @@ interface RowObject {
  * A record as one JSON text made by SQLite, and its object's id. Measured on pages of 20,000, this takes a third of what reading columns and
  * writing JSON from them takes.
  */
-export const ROW_COLUMNS = `'[' || json_array(r.unique_id, r.broker_id, r.broker_msg_id, r.ordering_key, r.business_source_key, r.business_object_key,
+export const ROW_COLUMNS = rowColumns("r.attributes", "coalesce(r.truncated_attributes, 'null')");
+
+/** The same without attributes. */
+export const PLACE_COLUMNS = rowColumns("'[]'", "'null'");
+
+function rowColumns(attributes: string, truncated: string): string {
+  return `'[' || json_array(r.unique_id, r.broker_id, r.broker_msg_id, r.ordering_key, r.business_source_key, r.business_object_key,
   r.index_source_key, r.partition, coalesce(r.sequence_text, r.sequence), r.object, r.location_position, r.block_offset, r.block_length,
   r.block_position, r.codec, r.format_version, r.payload_size, r.content_type, r.digest, r.publish_time, r.ingestion_time,
-  r.indexer_ingestion_time) || ',' || r.attributes || ',' || coalesce(r.truncated_attributes, 'null') || ']' AS json, r.object AS object`;
+  r.indexer_ingestion_time) || ',' || ${attributes} || ',' || ${truncated} || ']' AS json, r.object AS object`;
+}
 
 type Optional<T> = T | null;
 

@@ -22,7 +22,10 @@ export const MAX_COMMIT_RECORDS = 20_000;
 export const JSON_SLICE_RECORDS = 1000;
 
 /** Records of a walk read in one go: while the next are read, these are turned to objects. */
-export const WALK_RECORDS = 4000;
+export const WALK_RECORDS = 2000;
+
+/** Records of gathered hits given in one go: what is beyond is gathered again, so that the worker's memory does not grow with the hits. */
+export const MAX_GATHERED_ROWS = 20_000;
 
 /** How long a connection waits for another process that holds the database, in milliseconds. */
 export const BUSY_TIMEOUT_MS = 5000;

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Filter } from "../../../core/filter/ast.ts";
+import { positionOf } from "../../../core/filter/order.ts";
 import type { IndexPosition } from "../../../core/ports/metadata-index.ts";
-import { positionOf } from "../../../core/resubmit/planner.ts";
 import type { Composition } from "../../compose.ts";
 import type { SampleTopic } from "./sample.ts";
 
@@ -11,14 +11,24 @@ const MESSAGES_PER_CALL = 1_000;
 const POLL_MS = 50;
 const PAGE = 10_000;
 
-/** Kept in the data folder from the feed's start until all of it is indexed, so that a feed that was cut off goes on. */
+/** Kept in the data folder from before anything else is there until all of the sample is indexed, so that a feed that was cut off goes on. */
 function marker(dataDir: string): string {
   return join(dataDir, "sample-feed.unfinished");
 }
 
-/** True where the feed is to run: on a data folder that was empty, or where an earlier feed was cut off. */
-export function isFeedDue(dataDir: string, wasEmpty: boolean): boolean {
-  return wasEmpty || existsSync(marker(dataDir));
+/**
+ * Notes that a new data folder is to be fed; to be called before it is opened, so that a start cut off at any point is made up for.
+ * True where the feed is to run: now, or still.
+ */
+export async function claimFeed(dataDir: string): Promise<boolean> {
+  await mkdir(dataDir, { recursive: true });
+  if ((await readdir(dataDir)).length === 0) await writeFile(marker(dataDir), "");
+  return existsSync(marker(dataDir));
+}
+
+/** The data folder is not to be fed any more. */
+export async function endFeed(dataDir: string): Promise<void> {
+  await rm(marker(dataDir), { force: true });
 }
 
 export interface FeedProgress {
@@ -34,15 +44,12 @@ export async function feedSample(
   progress: FeedProgress,
   signal: AbortSignal,
 ): Promise<void> {
-  const { dataDir } = composition.settings;
-  const resumed = existsSync(marker(dataDir));
-  if (!resumed) await writeFile(marker(dataDir), "");
   // What a killed feed had published is still on its way: only behind it the index tells what is missing.
-  if (resumed) await untilDrained(composition, signal);
+  await untilDrained(composition, signal);
   const { publisher } = await composition.embedded();
   const publishAll = async () => {
     for (const { topic, recordId, messages } of topics) {
-      const known = resumed ? await indexedIds(composition, topic, recordId) : new Set<string>();
+      const known = await indexedIds(composition, topic, recordId);
       const missing = messages.filter(({ id }) => !known.has(id)).map(({ message }) => message);
       for (let from = 0; from < missing.length && !signal.aborted; from += MESSAGES_PER_CALL) {
         const outcomes = await publisher.publish(topic, missing.slice(from, from + MESSAGES_PER_CALL));
@@ -51,7 +58,7 @@ export async function feedSample(
     }
   };
   await Promise.all([publishAll(), untilIndexed(topics, composition, progress, signal)]);
-  if (!signal.aborted) await rm(marker(dataDir), { force: true });
+  if (!signal.aborted) await endFeed(composition.settings.dataDir);
 }
 
 async function untilIndexed(
@@ -89,6 +96,6 @@ async function indexedIds({ index }: Composition, collection: string, recordId: 
     }
     const last = page.at(-1);
     if (!last || page.length < PAGE) return ids;
-    after = positionOf(last, false);
+    after = positionOf(last, "publish");
   }
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Composition } from "../../compose.ts";
 import type { Console } from "../console.ts";
-import { feedSample } from "./feed.ts";
+import { endFeed, feedSample } from "./feed.ts";
 import { bytesText, folderTree } from "./folder-tree.ts";
 import { loadSample, type SampleTopic } from "./sample.ts";
 
@@ -13,6 +13,7 @@ export async function firstRun(composition: Composition, url: string, console: C
   const sample = await loadSample();
   if (!sample) {
     console.say("No sample data: the package vega-datasets is not installed (it is a devDependency). Serving without it.");
+    await endFeed(composition.settings.dataDir);
     return;
   }
   const startedMs = composition.clock.nowMs();
