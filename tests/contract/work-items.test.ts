@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
+import type { JobStore } from "../../shared/core/ports/job-store.ts";
 import type { ItemUpdate, WorkItem, WorkItems } from "../../shared/core/ports/work-items.ts";
-import { NO_COUNTS, sampleEntries, sampleItem } from "../adapters/job-samples.ts";
+import { NO_COUNTS, sampleEntries, sampleItem, sampleJob } from "../adapters/job-samples.ts";
 
 function updateOf(item: WorkItem, fields: Partial<ItemUpdate> = {}): ItemUpdate {
   const { state, leaseUntilMs, notBeforeMs, entries, counts, failures } = item;
@@ -10,6 +11,7 @@ function updateOf(item: WorkItem, fields: Partial<ItemUpdate> = {}): ItemUpdate 
 
 describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s", (name) => {
   let items: WorkItems;
+  let jobs: JobStore;
   let reopen: () => Promise<void>;
   let end: () => Promise<void>;
 
@@ -18,11 +20,11 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
     const adapter = await indexes[name]();
     const place = await harness.freshContext();
     let opened = await adapter.openJobs(place.context);
-    items = opened.items;
+    ({ items, jobs } = opened);
     reopen = async () => {
       await opened.close();
       opened = await adapter.openJobs(place.context);
-      items = opened.items;
+      ({ items, jobs } = opened);
     };
     end = async () => {
       await opened.close();
@@ -32,20 +34,28 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
 
   afterEach(() => end());
 
+  /** Items come with an update of their job. */
+  const add = async (added: readonly WorkItem[]) => {
+    for (const [id, ofJob] of Map.groupBy(added, ({ jobId }) => jobId)) {
+      const job = (await jobs.get(id)) ?? (await jobs.insert(sampleJob(id)));
+      expect(await jobs.update(job, ofJob)).toBeDefined();
+    }
+  };
+
   const lease = (nowMs = 0, leaseMs = 100, jobId?: string) => items.lease({ nowMs, leaseMs, jobId });
 
   it("gives back items as they were added, also after it is opened again, and adds none twice", async () => {
     const failures = [{ id: "m1", reason: "digest_mismatch", detail: "\u0000 é", entry: { row: [1, "x"] } }] satisfies WorkItem["failures"];
     const added = [sampleItem(0), sampleItem(1, { lane: "k", failures })];
-    await items.add(added);
-    await items.add([sampleItem(1, { entries: sampleEntries(["other"]) }), sampleItem(2)]);
+    await add(added);
+    await add([sampleItem(1, { entries: sampleEntries(["other"]) }), sampleItem(2)]);
     await reopen();
     expect(await items.list("job", { limit: 9 })).toEqual([...added, sampleItem(2)]);
     expect(await items.list("other", { limit: 9 })).toEqual([]);
   });
 
   it("leases the first item by job and number, and each to one caller only", async () => {
-    await items.add([sampleItem(1, { jobId: "b" }), sampleItem(1), sampleItem(0, { jobId: "b" }), sampleItem(0, { jobId: "a" })]);
+    await add([sampleItem(1, { jobId: "b" }), sampleItem(1), sampleItem(0, { jobId: "b" }), sampleItem(0, { jobId: "a" })]);
     const leased = await Promise.all(Array.from({ length: 6 }, () => lease(50)));
     expect(leased.map((item) => item && [item.jobId, item.number])).toEqual([
       ["a", 0],
@@ -59,21 +69,21 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   });
 
   it("leases of the job that is asked for only", async () => {
-    await items.add([sampleItem(0, { jobId: "a" }), sampleItem(0, { jobId: "b" })]);
+    await add([sampleItem(0, { jobId: "a" }), sampleItem(0, { jobId: "b" })]);
     expect((await lease(0, 100, "b"))?.jobId).toBe("b");
     expect(await lease(0, 100, "b")).toBeUndefined();
     expect((await lease(0, 100, "a"))?.jobId).toBe("a");
   });
 
   it("leases an item again once its lease is over, and not a moment before", async () => {
-    await items.add([sampleItem(0)]);
+    await add([sampleItem(0)]);
     await lease(0, 100);
     expect(await lease(99)).toBeUndefined();
     expect(await lease(100)).toMatchObject({ number: 0, attempt: 2, leaseUntilMs: 200 });
   });
 
   it("refuses what a worker writes after its item went to another", async () => {
-    await items.add([sampleItem(0)]);
+    await add([sampleItem(0)]);
     const first = (await lease(0)) as WorkItem;
     const second = (await lease(100)) as WorkItem;
     expect(await items.update(first, updateOf(first, { state: "done" }))).toBe(false);
@@ -83,7 +93,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   });
 
   it("lets a lease be prolonged", async () => {
-    await items.add([sampleItem(0)]);
+    await add([sampleItem(0)]);
     const item = (await lease(0)) as WorkItem;
     expect(await items.update(item, updateOf(item, { leaseUntilMs: 500 }))).toBe(true);
     expect(await lease(499)).toBeUndefined();
@@ -91,7 +101,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   });
 
   it("cancels a planned item unless it was leased meanwhile", async () => {
-    await items.add([sampleItem(0), sampleItem(1)]);
+    await add([sampleItem(0), sampleItem(1)]);
     await lease();
     expect(await items.update(sampleItem(0), updateOf(sampleItem(0), { state: "cancelled" }))).toBe(false);
     expect(await items.update(sampleItem(1), updateOf(sampleItem(1), { state: "cancelled" }))).toBe(true);
@@ -99,7 +109,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   });
 
   it("keeps an item back until its time", async () => {
-    await items.add([sampleItem(0, { notBeforeMs: 10 }), sampleItem(1)]);
+    await add([sampleItem(0, { notBeforeMs: 10 }), sampleItem(1)]);
     expect((await lease(9))?.number).toBe(1);
     expect(await lease(9)).toBeUndefined();
     expect((await lease(10))?.number).toBe(0);
@@ -107,8 +117,8 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
 
   it("works a lane strictly in order, beside other lanes and jobs", async () => {
     const lanes = ["a", "b", "a", null, "a"];
-    await items.add(lanes.map((lane, number) => sampleItem(number, { lane })));
-    await items.add([sampleItem(0, { jobId: "other", lane: "a" })]);
+    await add(lanes.map((lane, number) => sampleItem(number, { lane })));
+    await add([sampleItem(0, { jobId: "other", lane: "a" })]);
     const open = [await lease(), await lease(), await lease(), await lease(), await lease()];
     expect(open.map((item) => item && [item.jobId, item.number])).toEqual([["job", 0], ["job", 1], ["job", 3], ["other", 0], undefined]);
     const first = open[0] as WorkItem;
@@ -122,7 +132,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
   });
 
   it("gives every item once to many workers with lanes", async () => {
-    await items.add(Array.from({ length: 300 }, (_, number) => sampleItem(number, { lane: number % 3 ? String(number % 3) : null })));
+    await add(Array.from({ length: 300 }, (_, number) => sampleItem(number, { lane: number % 3 ? String(number % 3) : null })));
     const done: number[] = [];
     const worker = async () => {
       for (let idle = 0; idle < 5; ) {
@@ -144,12 +154,12 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
       { id: "x", reason: "publish_error", detail: "", entry: null },
       { id: "y", reason: "storage_error", detail: "", entry: null },
     ] satisfies WorkItem["failures"];
-    await items.add(
+    await add(
       [0, 1, 2, 3, 4, 5].map((number) =>
         sampleItem(number, { counts: { indexed: 10, fetched: 0, deserialized: 0, published: 0, verified: 0 } }),
       ),
     );
-    await items.add([sampleItem(0, { jobId: "other" })]);
+    await add([sampleItem(0, { jobId: "other" })]);
     const counts = { indexed: 10, fetched: 9, deserialized: 8, published: 7, verified: 6 };
     for (const [number, state] of ["done", "done", "failed", "cancelled"].entries()) {
       await items.update(
@@ -180,12 +190,7 @@ describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s",
 
   it("lists by state, failures and number", async () => {
     const failures = [{ id: "x", reason: "publish_error", detail: "", entry: null }] satisfies WorkItem["failures"];
-    await items.add([
-      sampleItem(3),
-      sampleItem(1, { state: "done" }),
-      sampleItem(2, { state: "failed", failures }),
-      sampleItem(4, { failures }),
-    ]);
+    await add([sampleItem(3), sampleItem(1, { state: "done" }), sampleItem(2, { state: "failed", failures }), sampleItem(4, { failures })]);
     const numbers = async (query: Parameters<WorkItems["list"]>[1]) => (await items.list("job", query)).map((item) => item.number);
     expect(await numbers({ limit: 9 })).toEqual([1, 2, 3, 4]);
     expect(await numbers({ limit: 2, after: 1 })).toEqual([2, 3]);

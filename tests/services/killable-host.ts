@@ -74,7 +74,6 @@ const wrap: PortWrappers = {
     close: () => source.close(),
   }),
   items: (items) => ({
-    add: (added) => items.add(added),
     lease: (options) => items.lease(options),
     summarize: (id) => items.summarize(id),
     list: (id, query) => items.list(id, query),

@@ -89,12 +89,10 @@ export interface LeaseOptions {
 }
 
 /**
- * Durable queue of work items. When a method resolves, its change survives a power cut.
+ * Durable queue of work items; they come in with `JobStore.update`. When a method resolves, its change survives a power cut.
  * All methods throw IndexError `job_store_unavailable` (retryable) where the database cannot be used.
  */
 export interface WorkItems {
-  /** Adds items that are not there yet (by job and number). */
-  add(items: readonly WorkItem[]): Promise<void>;
   /**
    * Takes the first item (by job, number) that is `planned` and due, or `leased` with its lease over, whose lane has no earlier open item:
    * sets it `leased`, raises `attempt`. Undefined where there is none.

@@ -20,7 +20,7 @@ export interface LocalHost {
   close(): Promise<void>;
 }
 
-type Closing = () => Promise<unknown> | void;
+type Closing = () => unknown;
 
 const CLOSE_DEADLINE_MS = 10_000;
 const SECRET_FILE = "cursor-secret";

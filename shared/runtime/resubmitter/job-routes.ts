@@ -110,7 +110,7 @@ export function jobRoutes(composition: Composition, runner: JobRunner): Route[] 
 }
 
 function visible(job: Job | undefined, caller: Caller): Job {
-  if (!job || job.kind !== "resubmit" || !caller.canRead(job.collection)) throw notFound("there is no such job");
+  if (job?.kind !== "resubmit" || !caller.canRead(job.collection)) throw notFound("there is no such job");
   return job;
 }
 

@@ -36,13 +36,15 @@ export function createAttributeRows(database: DatabaseSync): AttributeRows {
 
   const bucketOf = (collection: number, name: string): Bucket => {
     let buckets = collections.get(collection);
-    if (!buckets) collections.set(collection, (buckets = new Map()));
+    if (!buckets) {
+      buckets = new Map();
+      collections.set(collection, buckets);
+    }
     let bucket = buckets.get(name);
-    if (!bucket)
-      buckets.set(
-        name,
-        (bucket = { k: keyOf(collection, name), numbers: new Map(), texts: new Map(), valueless: [], repeated: [], lastId: -1 }),
-      );
+    if (!bucket) {
+      bucket = { k: keyOf(collection, name), numbers: new Map(), texts: new Map(), valueless: [], repeated: [], lastId: -1 };
+      buckets.set(name, bucket);
+    }
     return bucket;
   };
 

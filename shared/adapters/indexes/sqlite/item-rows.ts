@@ -1,6 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { ItemQuery, ItemState, ItemUpdate, LeaseOptions, WorkCounts, WorkItem, WorkSummary } from "../../../core/ports/work-items.ts";
-import { transaction } from "./database.ts";
 
 /** An item as it travels to and from the worker: its large parts as JSON. */
 export type ItemRow = Omit<WorkItem, "entries" | "failures"> & { entries: string; failures: string; failureCount: number };
@@ -42,14 +41,11 @@ export function createItemRows(database: DatabaseSync) {
     count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'failed') AS failed,
     count(*) FILTER (WHERE state = 'cancelled') AS cancelled FROM item WHERE job = ?`);
 
-  const insertAll = (rows: readonly ItemRow[]): void => {
-    for (const row of rows) insert.run(...cellsOf(row));
-  };
-
   return {
     /** To be called in a transaction. */
-    insert: insertAll,
-    add: (rows: readonly ItemRow[]): void => transaction(database, () => insertAll(rows)),
+    insert(rows: readonly ItemRow[]): void {
+      for (const row of rows) insert.run(...cellsOf(row));
+    },
     lease({ jobId, nowMs, leaseMs }: LeaseOptions): ItemRow | undefined {
       const until = nowMs + leaseMs;
       const [found] = jobId === undefined ? leaseAny.all(until, nowMs, nowMs) : leaseOfJob.all(until, jobId, nowMs, nowMs);

@@ -35,7 +35,6 @@ serveSqliteWorker((data: JobsWorkerData) => {
             return isUpdated;
           }),
         ),
-      addItems: (rows: readonly ItemRow[]) => guarded("storing work items", () => items.add(rows)),
       leaseItem: (options: LeaseOptions) => guarded("leasing a work item", () => items.lease(options)),
       updateItem: (call: UpdateCall) => guarded("updating a work item", () => items.update(call)),
       summarizeItems: (jobId: string) => guarded("summing up work items", () => items.summarize(jobId)),

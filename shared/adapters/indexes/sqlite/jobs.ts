@@ -82,7 +82,6 @@ function jobOf(body: string): Job {
 
 function workItems(call: Call): WorkItems {
   return {
-    add: (items) => call("addItems", items.map(packed)),
     async lease(options) {
       const row = await call<ItemRow | undefined>("leaseItem", options);
       return row && itemOf(row);
