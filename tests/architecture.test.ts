@@ -12,7 +12,8 @@ function files(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-const importsOf = (text: string) => [...text.matchAll(/(?:^|[^.\w])(?:from\s+|import\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1] as string);
+const importsOf = (text: string) =>
+  [...text.matchAll(/(?:^|[^.\w])(?:from\s+|import\s*\(?\s*)"([^"]+)"/g)].map((match) => match[1] as string);
 
 describe("the layers", () => {
   it.each(files("shared/core"))("%s imports nothing but core and pure libraries, and reads no clock, chance or environment", (file) => {

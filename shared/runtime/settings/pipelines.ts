@@ -164,6 +164,11 @@ export const DEFAULT_PIPELINES = {
 
 export const DEFAULT_STORES = { [LOCAL_STORE]: { kind: "fs" } };
 
+/** Name, and collection, of the pipeline that is added for a dead-letter topic. */
+export function deadLetterPipelineName(topic: string): string {
+  return topic === DEAD_LETTER_TOPIC ? "dead-letter" : topic;
+}
+
 /** Adds the pipeline of each dead-letter topic that no pipeline reads yet. */
 export function withDeadLetterPipelines(
   pipelines: Record<string, PipelineSettings>,
@@ -175,7 +180,7 @@ export function withDeadLetterPipelines(
     if (!deadLetter || read.has(deadLetter.topic)) continue;
     read.add(deadLetter.topic);
     const place = LOCAL_STORE in known ? { name: LOCAL_STORE } : store.name ? { name: store.name } : { kind: store.kind, dir: store.dir };
-    const name = deadLetter.topic === DEAD_LETTER_TOPIC ? "dead-letter" : deadLetter.topic;
+    const name = deadLetterPipelineName(deadLetter.topic);
     added[name] = pipelineSchema.parse({
       ...deadLetters,
       source: { ...deadLetters.source, topic: deadLetter.topic },

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
-import { type PipelineSettings, pipelinesSchema, withDeadLetterPipelines } from "./pipelines.ts";
+import { deadLetterPipelineName, nameSchema, type PipelineSettings, pipelinesSchema, withDeadLetterPipelines } from "./pipelines.ts";
 
 type Values = { [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never };
 
@@ -51,7 +51,8 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   if (fromFile && environment.PERSISTOR_PIPELINES)
     faults.push({ path: "PERSISTOR_PIPELINES_FILE", message: "is set together with PERSISTOR_PIPELINES; set one of them" });
   const pipelines = fromFile ?? read.PERSISTOR_PIPELINES;
-  if (faults.length === 0) checkTogether(pipelines, read, faults);
+  const variable = fromFile ? "PERSISTOR_PIPELINES_FILE" : "PERSISTOR_PIPELINES";
+  if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
   return {
     port: read.PORT,
@@ -107,29 +108,51 @@ function readPipelinesFile(file: string, faults: InputFault[]): Record<string, P
   }
 }
 
-/** What only shows when the pipelines, stores and masks are seen together. */
-function checkTogether(pipelines: Readonly<Record<string, PipelineSettings>>, read: Values, faults: InputFault[]): void {
+type Pipelines = Readonly<Record<string, PipelineSettings>>;
+
+/** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */
+function* faultsTogether(variable: string, pipelines: Pipelines, stores: Values["PERSISTOR_STORES"]): Generator<InputFault> {
   const readers = new Map<string, string>();
-  for (const [name, { source, store, deadLetter, index }] of Object.entries(pipelines)) {
-    const at = `PERSISTOR_PIPELINES.${name}`;
-    if (store.name !== undefined && !(store.name in read.PERSISTOR_STORES)) {
-      faults.push({
-        path: `${at}.store.name`,
-        message: `names no store of PERSISTOR_STORES (${Object.keys(read.PERSISTOR_STORES).join(", ")})`,
-      });
+  for (const [name, { source, store, index }] of Object.entries(pipelines)) {
+    const at = `${variable}.${name}`;
+    if (store.name !== undefined && !Object.hasOwn(stores, store.name)) {
+      yield { path: `${at}.store.name`, message: `names no store of PERSISTOR_STORES (${Object.keys(stores).join(", ")})` };
     }
-    try {
-      parsePathMask(store.path);
-    } catch (error) {
-      faults.push({ path: `${at}.store.path`, message: errorText(error) });
-    }
+    const maskFault = faultOfMask(store.path);
+    if (maskFault !== undefined) yield { path: `${at}.store.path`, message: maskFault };
     const reader = `${source.topic} by ${source.subscription}`;
     const other = readers.get(reader);
     if (other !== undefined)
-      faults.push({ path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` });
+      yield { path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` };
     readers.set(reader, name);
-    if (deadLetter?.topic === source.topic)
-      faults.push({ path: `${at}.deadLetter.topic`, message: "is the topic that the pipeline reads" });
-    if (index?.topic === source.topic) faults.push({ path: `${at}.index.topic`, message: "is the topic that the pipeline reads" });
+    if (index?.topic === source.topic) yield { path: `${at}.index.topic`, message: "is the topic that the pipeline reads" };
+    yield* deadLetterFaults(at, name, pipelines);
+  }
+}
+
+function* deadLetterFaults(at: string, name: string, pipelines: Pipelines): Generator<InputFault> {
+  const { source, deadLetter } = pipelines[name] as PipelineSettings;
+  if (!deadLetter) return;
+  const path = `${at}.deadLetter.topic`;
+  const all = Object.values(pipelines);
+  if (deadLetter.topic === source.topic) yield { path, message: "is the topic that the pipeline reads" };
+  else if (all.some((other) => other.deadLetter?.topic === source.topic))
+    yield {
+      path: `${at}.deadLetter`,
+      message: "must not be set: the pipeline stores dead letters itself, and releases what it cannot store",
+    };
+  if (all.some((other) => other.source.topic === deadLetter.topic)) return;
+  const added = deadLetterPipelineName(deadLetter.topic);
+  const remedy = `let a pipeline read ${deadLetter.topic}, or rename`;
+  if (Object.hasOwn(pipelines, added))
+    yield { path, message: `would be stored by a pipeline ${added}, but another has that name; ${remedy}` };
+  else if (!nameSchema.safeParse(added).success) yield { path, message: `cannot name the pipeline that would store it; ${remedy}` };
+}
+
+function faultOfMask(path: string): string | undefined {
+  try {
+    parsePathMask(path);
+  } catch (error) {
+    return errorText(error);
   }
 }
