@@ -2,6 +2,7 @@ import { forgetResubmissions } from "./lib/archive.ts";
 import { type Progress, runChild } from "./lib/child.ts";
 import { archiveOf, type Bench, RANGE_MESSAGES, spelled } from "./lib/context.ts";
 import type { Driven, DriveOrder } from "./lib/drive.ts";
+import { startFlags } from "./lib/start-command.ts";
 import { perSecond } from "./lib/timing.ts";
 
 /** Peak memory of a process that only resubmits, for 100,000 messages and for all; the limit is one that opens the same and does nothing. */
@@ -10,7 +11,7 @@ export const measure: Bench = async (context, progress) => {
   const run = async (count: number, at: Progress): Promise<Driven> => {
     at(`resubmitting ${spelled(count)} messages`);
     await forgetResubmissions(archive);
-    return runChild<DriveOrder, Driven>(new URL("./lib/drive.ts", import.meta.url), { dataDir: archive.dataDir, count }, at);
+    return runChild<DriveOrder, Driven>(new URL("./lib/drive.ts", import.meta.url), { dataDir: archive.dataDir, count }, at, startFlags());
   };
   const idle = await run(0, progress);
   const some = await run(RANGE_MESSAGES, progress);

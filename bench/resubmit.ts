@@ -10,6 +10,7 @@ import { archiveOf, type Bench, RANGE_MESSAGES, spelled } from "./lib/context.ts
 import type { Driven, DriveOrder } from "./lib/drive.ts";
 import { FIRST_PUBLISH_MS, FLIGHTS } from "./lib/flights.ts";
 import { call, startHost } from "./lib/host.ts";
+import { startFlags } from "./lib/start-command.ts";
 import { percentiles, perSecond } from "./lib/timing.ts";
 
 const RUNS = 3;
@@ -24,7 +25,7 @@ export const measure: Bench = async (context, progress) => {
     progress(`resubmitting ${spelled(RANGE_MESSAGES)} messages: ${i} of ${RUNS} runs`);
     await forgetResubmissions(archive);
     const order = { dataDir: archive.dataDir, count: RANGE_MESSAGES };
-    runs.push(await runChild<DriveOrder, Driven>(new URL("./lib/drive.ts", import.meta.url), order, progress));
+    runs.push(await runChild<DriveOrder, Driven>(new URL("./lib/drive.ts", import.meta.url), order, progress, startFlags()));
     bareRuns.push(await resubmitBare(archive, join(context.folder, `bare-${i}.db`)));
   }
   progress("resubmitting over HTTP");

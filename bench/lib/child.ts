@@ -1,4 +1,5 @@
 import { fork } from "node:child_process";
+import { compileCache } from "./start-command.ts";
 
 /** Tells how far a bench is. */
 export type Progress = (text: string) => void;
@@ -12,11 +13,16 @@ const CHILD_MAIN = new URL("./child-main.ts", import.meta.url);
 
 /**
  * Runs `measure` of a module in a process of its own, so that neither the heap nor the code of one bench is warmed or filled by another.
+ * `flags` are Node's.
  * Argument and result are JSON. Throws what the module threw.
  */
-export function runChild<A, R>(module: URL, argument: A, progress: Progress): Promise<R> {
+export function runChild<A, R>(module: URL, argument: A, progress: Progress, flags: readonly string[] = []): Promise<R> {
   return new Promise((resolve, reject) => {
-    const child = fork(CHILD_MAIN, [], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    const child = fork(CHILD_MAIN, [], {
+      execArgv: [...process.execArgv, ...flags],
+      env: { ...process.env, NODE_COMPILE_CACHE: compileCache() },
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     const end = () => child.kill();
     process.once("exit", end);
     let done = false;

@@ -4,6 +4,7 @@ import { request } from "node:http";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { startArguments } from "./start-command.ts";
 
 /** A local host in a process of its own. */
 export interface Host {
@@ -20,7 +21,7 @@ const SHOWN_STDERR = 4_000;
 
 /** Starts the local host as `npm start` does, without the sample, and waits until it answers. Throws where it does not start. */
 export function startHost(dataDir: string, environment: Record<string, string> = {}): Promise<Host> {
-  return startServer(["scripts/start.js"], "/healthz", { PERSISTOR_DATA_DIR: dataDir, PERSISTOR_SAMPLE: "off", ...environment });
+  return startServer(startArguments(), "/healthz", { PERSISTOR_DATA_DIR: dataDir, PERSISTOR_SAMPLE: "off", ...environment });
 }
 
 /** Starts a Node process that serves on `PORT`, and waits until `path` answers. Throws where it does not. */

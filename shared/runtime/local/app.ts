@@ -12,8 +12,6 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import { brokerRoutes } from "./broker-verbs.ts";
 import { hostRoutes } from "./host-routes.ts";
 
-export { startServer } from "../http/server.ts";
-
 export interface LocalAppParts {
   composition: Composition;
   broker: EmbeddedBroker;

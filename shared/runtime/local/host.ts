@@ -6,7 +6,7 @@ import type { Log } from "../../core/ports/log.ts";
 import { systemClock } from "../clock.ts";
 import { type Composition, compose } from "../compose.ts";
 import type { Settings } from "../settings/settings.ts";
-import { createMetrics, type Metrics } from "../telemetry/metrics.ts";
+import { createMetrics } from "../telemetry/metrics.ts";
 import { freeAbandoned } from "./abandoned.ts";
 import { startFunctions } from "./functions.ts";
 import { addGauges } from "./gauges.ts";
@@ -38,12 +38,16 @@ export async function startHost(settings: Settings, log: Log): Promise<LocalHost
 
 /** What was opened is noted in `opened`, to be closed in the reverse order. */
 async function openHost(settings: Settings, log: Log, opened: Closing[]): Promise<LocalHost> {
+  const { startServer } = await import("../http/server.ts");
+  let served = STARTING;
+  const server = await startServer({ fetch: (request, bindings) => served.fetch(request, bindings) }, settings);
+  opened.push(() => server.close(CLOSE_DEADLINE_MS));
+  // The routes load while the databases open in their threads.
+  const loading = import("./app.ts");
   const metrics = createMetrics();
   await mkdir(settings.dataDir, { recursive: true });
   const lock = lockDataDir(settings.dataDir);
   opened.push(() => lock.release());
-  // The HTTP side loads while the databases open in their threads.
-  const loading = import("./app.ts");
   const composition = await compose(settings, { clock: systemClock, log, meter: metrics });
   opened.push(() => metrics.close());
   opened.push(() => composition.close());
@@ -51,23 +55,30 @@ async function openHost(settings: Settings, log: Log, opened: Closing[]): Promis
   addGauges(metrics, composition);
   const functions = await startFunctions(composition);
   opened.push(() => functions.stop());
-  const { url, close } = await serve(await loading, composition, functions.runner, metrics, log);
-  opened.push(close);
-  return { url, composition, close: () => closeAll(opened, log) };
+  // Once more, and now as the first: nothing comes in while the rest is closed.
+  opened.push(() => server.close(CLOSE_DEADLINE_MS));
+  const { createLocalApp } = await loading;
+  const cursorSecret = settings.cursorSecret ?? (await keptSecret(settings.dataDir));
+  const parts = { composition, broker: await composition.embedded(), runner: functions.runner, metrics, log, cursorSecret };
+  served = createLocalApp({ ...parts, port: () => server.port });
+  return { url: urlOf(settings.host, server.port), composition, close: () => closeAll(opened, log) };
 }
 
-type AppModule = typeof import("./app.ts");
-type Runner = Parameters<AppModule["createLocalApp"]>[0]["runner"];
+interface Served {
+  fetch(request: Request, bindings: unknown): Response | Promise<Response>;
+}
 
-async function serve({ createLocalApp, startServer }: AppModule, composition: Composition, runner: Runner, metrics: Metrics, log: Log) {
-  const { settings, embedded } = composition;
-  const cursorSecret = settings.cursorSecret ?? (await keptSecret(settings.dataDir));
-  let { port } = settings;
-  const app = createLocalApp({ composition, broker: await embedded(), runner, metrics, log, cursorSecret, port: () => port });
-  const server = await startServer(app, { host: settings.host, port });
-  port = server.port;
-  const host = settings.host.includes(":") ? `[${settings.host}]` : settings.host;
-  return { url: `http://${host}:${port}`, close: () => server.close(CLOSE_DEADLINE_MS) };
+/** Answers while the ports are being opened: the process lives, and everything else is to come again. */
+const STARTING: Served = {
+  fetch({ url }) {
+    if (new URL(url).pathname === "/healthz") return Response.json({ status: "ok" });
+    const problem = { type: "about:blank", title: "Unavailable", status: 503, detail: "the host is starting; repeat the request" };
+    return Response.json(problem, { status: 503, headers: { "content-type": "application/problem+json", "retry-after": "1" } });
+  },
+};
+
+function urlOf(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** Closes everything, whatever fails on the way. */

@@ -1,0 +1,320 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { DECLARATIONS } from "../../shared/runtime/settings/declarations.ts";
+import { readSettings, SettingsError } from "../../shared/runtime/settings/settings.ts";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "persistor-settings-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const pipeline = (change: Record<string, unknown> = {}) => ({ source: { topic: "orders" }, store: { name: "local" }, ...change });
+const inPipelines = (pipelines: unknown) => ({ PERSISTOR_PIPELINES: JSON.stringify(pipelines) });
+const inOrders = (change: Record<string, unknown>) => inPipelines({ orders: pipeline(change) });
+
+/** Writes a file of pipelines; returns its path. */
+function pipelinesFile(text: string): string {
+  const file = join(folder, `${Math.random()}.json`);
+  writeFileSync(file, text);
+  return file;
+}
+
+function faultsOf(environment: Record<string, string | undefined>): SettingsError["faults"] {
+  try {
+    readSettings(environment);
+  } catch (error) {
+    if (error instanceof SettingsError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+const pathsOf = (environment: Record<string, string | undefined>) => faultsOf(environment).map(({ path }) => path);
+
+describe("settings that are not given", () => {
+  it("have defaults: the sample's pipelines on the embedded parts, open to this machine alone", () => {
+    const settings = readSettings({});
+    expect(settings).toMatchObject({
+      port: 7071,
+      host: "127.0.0.1",
+      dataDir: "./data",
+      sample: true,
+      hasDefaultPipelines: true,
+      stores: { local: { kind: "fs" } },
+      destinations: undefined,
+      auth: { mode: "open", apiKeys: [] },
+      cursorSecret: undefined,
+      allowedHosts: [],
+      retentionHours: 168,
+      logLevel: "warn",
+    });
+    expect(Object.keys(settings.pipelines)).toEqual(["earthquakes", "flights", "dead-letter"]);
+    expect(readSettings({ PORT: "", PERSISTOR_PIPELINES: "", PERSISTOR_SAMPLE: "" })).toEqual(settings);
+  });
+
+  it("fill up a pipeline", () => {
+    expect(readSettings(inOrders({})).pipelines).toEqual({
+      orders: {
+        source: { broker: "embedded", topic: "orders", subscription: "persistor" },
+        store: { name: "local", prefix: "", path: "{topic}/{year}/{month}/{day}/{hour}", format: "avro", codec: "zstandard" },
+        batch: { maxMessages: 5_000, maxBytes: 8_000_000, maxWaitMs: 10_000, triggerMaxWaitMs: 250, maxMessageBytes: 16_000_000 },
+      },
+    });
+    const { index, deadLetter } = readSettings(inOrders({ index: { collection: "c" }, deadLetter: {} })).pipelines.orders ?? {};
+    expect([index, deadLetter]).toEqual([{ topic: "persistor-index", collection: "c" }, { topic: "persistor-dead-letter" }]);
+  });
+
+  it("do not come from variables that are others' business", () => {
+    expect(readSettings({ PATH: "/bin", NODE_ENV: "test", persistor_sample: "x", MY_PERSISTOR_X: "1" })).toEqual(readSettings({}));
+  });
+});
+
+describe("settings that are given", () => {
+  it("are taken from each variable", () => {
+    const key = { id: "reader", sha256: "a".repeat(64), grants: { read: ["orders*"] } };
+    const settings = readSettings({
+      PORT: "0",
+      HOST: "::1",
+      PERSISTOR_DATA_DIR: "/data",
+      PERSISTOR_SAMPLE: "off",
+      PERSISTOR_STORES: '{"lake": {"kind": "fs", "dir": "/lake"}}',
+      ...inPipelines({ orders: pipeline({ store: { name: "lake" } }) }),
+      PERSISTOR_DESTINATIONS: '{"replay": {"broker": "embedded", "topic": "orders-replay"}}',
+      PERSISTOR_AUTH: JSON.stringify({ mode: "required", apiKeys: [key] }),
+      PERSISTOR_CURSOR_SECRET: "s".repeat(32),
+      PERSISTOR_ALLOWED_HOSTS: " Box:8080 , ,persistor.internal",
+      PERSISTOR_RETENTION_HOURS: "1",
+      PERSISTOR_LOG_LEVEL: "debug",
+    });
+    expect(settings).toMatchObject({
+      port: 0,
+      host: "::1",
+      dataDir: "/data",
+      sample: false,
+      hasDefaultPipelines: false,
+      stores: { lake: { kind: "fs", dir: "/lake" } },
+      pipelines: { orders: { store: { name: "lake" } } },
+      destinations: { replay: { broker: "embedded", topic: "orders-replay" } },
+      auth: { mode: "required", apiKeys: [{ ...key, grants: { read: ["orders*"], publish: [], admin: false } }] },
+      cursorSecret: "s".repeat(32),
+      allowedHosts: ["box:8080", "persistor.internal"],
+      retentionHours: 1,
+      logLevel: "debug",
+    });
+  });
+
+  it("may hold the pipelines in a file", () => {
+    const file = pipelinesFile(JSON.stringify({ orders: pipeline() }));
+    const settings = readSettings({ PERSISTOR_PIPELINES_FILE: file });
+    expect([Object.keys(settings.pipelines), settings.hasDefaultPipelines]).toEqual([["orders"], false]);
+  });
+});
+
+describe("the pipeline of dead letters", () => {
+  const topicOf = (name: string, environment: Record<string, string>) => readSettings(environment).pipelines[name]?.source.topic;
+
+  it("is added for each dead-letter topic that no pipeline reads, once, without a dead-letter topic of its own, and takes what was too large", () => {
+    const { pipelines } = readSettings(
+      inPipelines({
+        a: pipeline({ source: { topic: "a" }, deadLetter: {} }),
+        b: pipeline({ source: { topic: "b" }, deadLetter: {} }),
+        c: pipeline({ source: { topic: "c" }, deadLetter: { topic: "c-letters" } }),
+      }),
+    );
+    expect(Object.keys(pipelines)).toEqual(["a", "b", "c", "dead-letter", "c-letters"]);
+    expect(pipelines["dead-letter"]).toMatchObject({
+      source: { topic: "persistor-dead-letter" },
+      index: { collection: "dead-letter" },
+      batch: { maxMessageBytes: 64_000_000 },
+    });
+    expect(pipelines["c-letters"]).toMatchObject({ source: { topic: "c-letters" }, index: { collection: "c-letters" } });
+    expect(pipelines["dead-letter"]?.deadLetter).toBeUndefined();
+  });
+
+  it("is left to the settings where they have one", () => {
+    const own = pipeline({ source: { topic: "persistor-dead-letter" }, index: { collection: "letters" } });
+    const environment = inPipelines({ orders: pipeline({ deadLetter: {} }), "my-letters": own });
+    expect(Object.keys(readSettings(environment).pipelines)).toEqual(["orders", "my-letters"]);
+    expect(topicOf("my-letters", environment)).toBe("persistor-dead-letter");
+  });
+
+  it("lies in the pipeline's own store where there is no store local", () => {
+    const named = {
+      PERSISTOR_STORES: '{"lake": {"kind": "fs"}}',
+      ...inPipelines({ a: pipeline({ store: { name: "lake" }, deadLetter: {} }) }),
+    };
+    expect(readSettings(named).pipelines["dead-letter"]?.store).toMatchObject({ name: "lake" });
+    const inline = { PERSISTOR_STORES: "{}", ...inPipelines({ a: pipeline({ store: { kind: "fs", dir: "/lake" }, deadLetter: {} }) }) };
+    expect(readSettings(inline).pipelines["dead-letter"]?.store).toMatchObject({ kind: "fs", dir: "/lake" });
+  });
+
+  it("never takes the place of a pipeline of the same name, and never has a name that none may have", () => {
+    expect(pathsOf(inPipelines({ "dead-letter": pipeline({ deadLetter: {} }) }))).toEqual([
+      "PERSISTOR_PIPELINES.dead-letter.deadLetter.topic",
+    ]);
+    expect(pathsOf(inOrders({ deadLetter: { topic: "dead~letters" } }))).toEqual(["PERSISTOR_PIPELINES.orders.deadLetter.topic"]);
+    expect(pathsOf(inOrders({ deadLetter: { topic: "x".repeat(200) } }))).toEqual(["PERSISTOR_PIPELINES.orders.deadLetter.topic"]);
+  });
+
+  it("has no dead-letter topic itself", () => {
+    const letters = pipeline({ source: { topic: "persistor-dead-letter" }, deadLetter: { topic: "more" } });
+    expect(pathsOf(inPipelines({ orders: pipeline({ deadLetter: {} }), letters }))).toEqual(["PERSISTOR_PIPELINES.letters.deadLetter"]);
+  });
+});
+
+describe("settings that are wrong", () => {
+  it.each<[string, Record<string, string>]>([
+    ["PORT", { PORT: "65536" }],
+    ["PORT", { PORT: "-1" }],
+    ["PORT", { PORT: "7071 " }],
+    ["PORT", { PORT: "0x10" }],
+    ["PERSISTOR_SAMPLE", { PERSISTOR_SAMPLE: "yes" }],
+    ["PERSISTOR_RETENTION_HOURS", { PERSISTOR_RETENTION_HOURS: "0" }],
+    ["PERSISTOR_LOG_LEVEL", { PERSISTOR_LOG_LEVEL: "loud" }],
+    ["PERSISTOR_CURSOR_SECRET", { PERSISTOR_CURSOR_SECRET: "short" }],
+    ["PERSISTOR_PIPELINES", { PERSISTOR_PIPELINES: "{" }],
+    ["PERSISTOR_PIPELINES", { PERSISTOR_PIPELINES: "[]" }],
+    ["PERSISTOR_PIPELINES", { PERSISTOR_PIPELINES: "null" }],
+    ["PERSISTOR_PIPELINES", { PERSISTOR_PIPELINES: "{}" }],
+    ["PERSISTOR_PIPELINES", { PERSISTOR_PIPELINES: `{"__proto__": ${JSON.stringify(pipeline())}}` }],
+    ["PERSISTOR_PIPELINES.a b", inPipelines({ "a b": pipeline() })],
+    ["PERSISTOR_PIPELINES.orders.source", inPipelines({ orders: { store: { name: "local" } } })],
+    ["PERSISTOR_PIPELINES.orders.source.topic", inOrders({ source: {} })],
+    ["PERSISTOR_PIPELINES.orders.source.topic", inOrders({ source: { topic: "../x" } })],
+    ["PERSISTOR_PIPELINES.orders.source.broker", inOrders({ source: { topic: "a", broker: "kafka" } })],
+    ["PERSISTOR_PIPELINES.orders.source", inOrders({ source: { topic: "a", group: "g" } })],
+    ["PERSISTOR_PIPELINES.orders", inOrders({ sink: {} })],
+    ["PERSISTOR_PIPELINES.orders.store.name", inOrders({ store: {} })],
+    ["PERSISTOR_PIPELINES.orders.store.name", inOrders({ store: { name: "local", kind: "fs" } })],
+    ["PERSISTOR_PIPELINES.orders.store.name", inOrders({ store: { name: "lake" } })],
+    ["PERSISTOR_PIPELINES.orders.store.name", inOrders({ store: { name: "constructor" } })],
+    ["PERSISTOR_PIPELINES.orders.store.prefix", inOrders({ store: { name: "local", prefix: "../x" } })],
+    ["PERSISTOR_PIPELINES.orders.store.prefix", inOrders({ store: { name: "local", prefix: "/x" } })],
+    ["PERSISTOR_PIPELINES.orders.store.extension", inOrders({ store: { name: "local", extension: "a/b" } })],
+    ["PERSISTOR_PIPELINES.orders.store.path", inOrders({ store: { name: "local", path: "{colour}" } })],
+    ["PERSISTOR_PIPELINES.orders.store.path", inOrders({ store: { name: "local", path: "a//b" } })],
+    ["PERSISTOR_PIPELINES.orders.store.path", inOrders({ store: { name: "local", path: "../{topic}" } })],
+    ["PERSISTOR_PIPELINES.orders.store.codec", inOrders({ store: { name: "local", codec: "snappy" } })],
+    ["PERSISTOR_PIPELINES.orders.batch.maxMessages", inOrders({ batch: { maxMessages: 0 } })],
+    ["PERSISTOR_PIPELINES.orders.batch.maxBytes", inOrders({ batch: { maxBytes: "8MB" } })],
+    ["PERSISTOR_PIPELINES.orders.index.collection", inOrders({ index: {} })],
+    ["PERSISTOR_PIPELINES.orders.index.topic", inOrders({ index: { topic: "orders", collection: "c" } })],
+    ["PERSISTOR_PIPELINES.orders.deadLetter.topic", inOrders({ deadLetter: { topic: "orders" } })],
+    ["PERSISTOR_PIPELINES.b.source", inPipelines({ a: pipeline(), b: pipeline() })],
+    ["PERSISTOR_STORES.lake.kind", { PERSISTOR_STORES: '{"lake": {"kind": "s3"}}' }],
+    ["PERSISTOR_DESTINATIONS.replay.topic", { PERSISTOR_DESTINATIONS: '{"replay": {"broker": "embedded"}}' }],
+    ["PERSISTOR_AUTH.mode", { PERSISTOR_AUTH: "{}" }],
+    ["PERSISTOR_AUTH.apiKeys.0.sha256", { PERSISTOR_AUTH: '{"mode": "required", "apiKeys": [{"id": "a", "sha256": "b"}]}' }],
+    ["PERSISTOR_NONSENSE", { PERSISTOR_NONSENSE: "1" }],
+    ["PERSISTOR_PIPELINE", { PERSISTOR_PIPELINE: "1" }],
+    ["PERSISTOR_", { PERSISTOR_: "" }],
+  ])("are refused naming %s: %j", (path, environment) => {
+    const faults = faultsOf(environment);
+    expect(faults.map((fault) => fault.path)).toEqual([path]);
+    expect(faults[0]?.message).toMatch(/\S/);
+  });
+
+  it("in a file are refused naming the file's variable, as are a file that is missing, and both at once", () => {
+    const inFile = (text: string) => pathsOf({ PERSISTOR_PIPELINES_FILE: pipelinesFile(text) });
+    expect(pathsOf({ PERSISTOR_PIPELINES_FILE: join(folder, "none.json") })).toEqual(["PERSISTOR_PIPELINES_FILE"]);
+    expect(inFile("{")).toEqual(["PERSISTOR_PIPELINES_FILE"]);
+    expect(inFile(JSON.stringify({ orders: pipeline({ source: {} }) }))).toEqual(["PERSISTOR_PIPELINES_FILE.orders.source.topic"]);
+    expect(inFile(JSON.stringify({ orders: pipeline({ store: { name: "lake" } }) }))).toEqual([
+      "PERSISTOR_PIPELINES_FILE.orders.store.name",
+    ]);
+    const file = pipelinesFile(JSON.stringify({ orders: pipeline() }));
+    expect(pathsOf({ PERSISTOR_PIPELINES_FILE: file, ...inOrders({}) })).toEqual(["PERSISTOR_PIPELINES_FILE"]);
+  });
+
+  it("are all told at once, in one text", () => {
+    const environment = {
+      PORT: "x",
+      PERSISTOR_WRONG: "1",
+      PERSISTOR_SAMPLE: "x",
+      PERSISTOR_STORES: "[",
+      ...inPipelines({ a: { source: {}, store: {} }, b: pipeline({ batch: { maxBytes: 1, maxMessages: -1 } }) }),
+    };
+    const paths = pathsOf(environment);
+    expect(paths.sort()).toEqual([
+      "PERSISTOR_PIPELINES.a.source.topic",
+      "PERSISTOR_PIPELINES.a.store.name",
+      "PERSISTOR_PIPELINES.b.batch.maxBytes",
+      "PERSISTOR_PIPELINES.b.batch.maxMessages",
+      "PERSISTOR_SAMPLE",
+      "PERSISTOR_STORES",
+      "PERSISTOR_WRONG",
+      "PORT",
+    ]);
+    expect(() => readSettings(environment)).toThrow(/^reading the settings: 8 problems\n( {2}\S+: .+\n){7} {2}\S+: .+$/);
+    const together = inPipelines({ a: pipeline({ store: { name: "x", path: "{x}" } }), b: pipeline({ store: { name: "y" } }) });
+    expect(pathsOf(together)).toHaveLength(4);
+    expect(() => readSettings({ PORT: "x" })).toThrow(/^reading the settings: one problem\n {2}PORT: /);
+  });
+
+  it("name the settings that there are where one is unknown", () => {
+    const [fault] = faultsOf({ PERSISTOR_PIPELNES: "{}" });
+    for (const name of Object.keys(DECLARATIONS)) expect(fault?.message).toContain(name);
+  });
+
+  it("never show a secret", () => {
+    const SECRET = "Sesame-open-93";
+    const secrets: Record<string, string>[] = [
+      { PERSISTOR_AUTH: `{"mode": "${SECRET}"}` },
+      { PERSISTOR_AUTH: `{"mode": "required", "apiKeys": [{"id": "${SECRET} ", "sha256": "${SECRET}"}]}` },
+      { PERSISTOR_AUTH: `{"mode": "required", "apiKeys": "${SECRET}"}` },
+      { PERSISTOR_AUTH: `{"mode": "required" ${SECRET}}` },
+      { PERSISTOR_AUTH: `"${SECRET}"` },
+      { PERSISTOR_AUTH: SECRET },
+      { PERSISTOR_CURSOR_SECRET: SECRET },
+      { PERSISTOR_TYPO_SECRET: SECRET },
+    ];
+    for (const environment of secrets) {
+      const faults = faultsOf(environment);
+      expect(faults.length).toBeGreaterThan(0);
+      expect(JSON.stringify(faults)).not.toContain("Sesame");
+    }
+  });
+
+  it("of whatever JSON throw nothing but SettingsError, whose every fault names a variable", () => {
+    const names = Object.keys(DECLARATIONS).filter((name) => name !== "PERSISTOR_PIPELINES_FILE");
+    const text = fc.oneof(fc.json(), fc.string(), fc.constantFrom("{}", "[]", "null", '"x"', "{", "0", "on"));
+    const word = fc.oneof(
+      fc.constantFrom(
+        "orders",
+        "a",
+        "local",
+        "fs",
+        "embedded",
+        "persistor-index",
+        "constructor",
+        "dead-letter",
+        "dead~letters",
+        "~",
+        "../x",
+      ),
+      fc.string(),
+    );
+    const optional = <T>(value: fc.Arbitrary<T>) =>
+      fc.option(fc.oneof({ weight: 9, arbitrary: value as fc.Arbitrary<unknown> }, fc.jsonValue()), { nil: undefined });
+    const anyPipeline = fc.record({
+      source: optional(fc.record({ topic: optional(word), subscription: optional(word), id: optional(word) })),
+      store: optional(fc.record({ name: optional(word), kind: optional(word), path: optional(word), prefix: optional(word) })),
+      batch: optional(fc.record({ maxMessages: optional(fc.integer()) })),
+      index: optional(fc.record({ topic: optional(word), collection: optional(word) })),
+      deadLetter: optional(fc.record({ topic: optional(word) })),
+    });
+    const pipelines = fc.dictionary(word, anyPipeline, { maxKeys: 4 }).map((value) => JSON.stringify(value));
+    const environment = fc.record({ name: fc.constantFrom(...names), text, pipelines: fc.option(pipelines, { nil: undefined }) });
+    fc.assert(
+      fc.property(environment, ({ name, text: value, pipelines: given }) => {
+        for (const { path } of faultsOf({ [name]: value, ...(given && { PERSISTOR_PIPELINES: given }) }))
+          expect(path).toMatch(/^(PORT|HOST|PERSISTOR_)/);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
