@@ -77,6 +77,8 @@ async function post(host: Host, body: Buffer, agent: Agent): Promise<void> {
   const headers = { "content-type": "application/x-ndjson", "transfer-encoding": "chunked" };
   const sent = request(`${host.url}/topics/${FLIGHTS}/events`, { method: "POST", agent, headers });
   const answered = once(sent, "response") as Promise<[IncomingMessage]>;
+  // Where the connection breaks, that is thrown where the answer is awaited.
+  answered.catch(() => undefined);
   for (let at = 0; at < body.length; at += CHUNK_BYTES) {
     if (!sent.write(body.subarray(at, at + CHUNK_BYTES))) await once(sent, "drain");
   }

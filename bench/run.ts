@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Archive } from "./lib/archive.ts";
 import { type Progress, runChild } from "./lib/child.ts";
 import { type BenchContext, RANGE_MESSAGES } from "./lib/context.ts";
-import { type Figure, isMet, tableHead, tableRows, writeResults } from "./lib/figures.ts";
+import { type Figure, isMet, removeResults, tableHead, tableRows, writeResults } from "./lib/figures.ts";
 
 /** Every bench: its name is that of its file, and of its file of results. */
 const BENCHES = [
@@ -66,6 +66,7 @@ function buildArchive(root: string, count: number): Promise<Archive> {
 }
 
 async function runBench(name: BenchName, context: BenchContext): Promise<Figure[]> {
+  await removeResults(name);
   await mkdir(context.folder, { recursive: true });
   try {
     const figures = await runChild<BenchContext, Figure[]>(new URL(`./${name}.ts`, import.meta.url), context, showProgress);

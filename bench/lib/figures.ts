@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 
 export type Unit = "messages/s" | "records/s" | "MB/s" | "MB" | "bytes" | "ms" | "ratio" | "messages";
 
@@ -40,6 +40,11 @@ export function tableRows(figure: Figure): string[] {
 
 export function isMet({ value, target, better }: Figure): boolean {
   return better === "higher" ? value >= target : value <= target;
+}
+
+/** Removes what an earlier run wrote, which must not pass for the figures of one that fails. */
+export function removeResults(bench: string): Promise<void> {
+  return rm(new URL(`${bench}.json`, RESULTS), { force: true });
 }
 
 /** Writes the figures of one bench to `bench/results/<bench>.json`. */

@@ -6,12 +6,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { startArguments } from "./start-command.ts";
 
-/** A local host in a process of its own. */
-export interface Host {
+/** A server in a process of its own. */
+export interface Server {
   url: string;
-  /** Milliseconds from the start of the process until `/healthz` answered. */
+  /** Milliseconds from the start of the process until it answered. */
   startMs: number;
   stop(): Promise<void>;
+}
+
+/** The local host; `startMs` is until `/healthz` answered. */
+export interface Host extends Server {
+  /** Milliseconds from the start of the process until it took calls. */
+  readyMs: number;
 }
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,13 +25,23 @@ const POLL_MS = 3;
 const START_LIMIT_MS = 30_000;
 const SHOWN_STDERR = 4_000;
 
-/** Starts the local host as `npm start` does, without the sample, and waits until it answers. Throws where it does not start. */
-export function startHost(dataDir: string, environment: Record<string, string> = {}): Promise<Host> {
-  return startServer(startArguments(), "/healthz", { PERSISTOR_DATA_DIR: dataDir, PERSISTOR_SAMPLE: "off", ...environment });
+/** Starts the local host as `npm start` does, without the sample, and waits until it takes calls. Throws where it does not start. */
+export async function startHost(dataDir: string, environment: Record<string, string> = {}): Promise<Host> {
+  const startedMs = performance.now();
+  const settings = { PERSISTOR_DATA_DIR: dataDir, PERSISTOR_SAMPLE: "off", ...environment };
+  const server = await startServer(startArguments(), "/healthz", settings);
+  while (!(await answers(`${server.url}/readyz`))) {
+    if (performance.now() - startedMs > START_LIMIT_MS) {
+      await server.stop();
+      throw new Error("starting the local host: it lives, but does not become ready");
+    }
+    await sleep(POLL_MS);
+  }
+  return { ...server, readyMs: performance.now() - startedMs };
 }
 
 /** Starts a Node process that serves on `PORT`, and waits until `path` answers. Throws where it does not. */
-export async function startServer(args: readonly string[], path: string, environment: Record<string, string>): Promise<Host> {
+export async function startServer(args: readonly string[], path: string, environment: Record<string, string>): Promise<Server> {
   const port = await freePort();
   const startedMs = performance.now();
   const child = spawn(process.execPath, args, {

@@ -3,7 +3,8 @@ import type { Job } from "../ports/job-store.ts";
 import type { MetadataIndex } from "../ports/metadata-index.ts";
 import { closeIfDone, isFinal, type JobDeps } from "./jobs.ts";
 import { planStep } from "./planner.ts";
-import { ITEM_LEASE_MS, type WorkDeps, workItem } from "./work.ts";
+import { ITEM_LEASE_MS } from "./publish-rows.ts";
+import { type WorkDeps, workItem } from "./work.ts";
 
 export interface DriveDeps extends JobDeps, Omit<WorkDeps, "signal" | "items" | "clock"> {
   index: MetadataIndex;

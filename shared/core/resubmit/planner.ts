@@ -21,8 +21,9 @@ export const NO_PROGRESS: PlanProgress = { missingCount: 0, missing: [] };
 const FIRST_WINDOW = 1_000;
 const WINDOW = 10_000;
 const ITEM_ENTRIES = 5_000;
-/** An ordered or paced item is worked alone, so it is kept short. */
+/** An ordered or paced item is worked alone, so it is kept short: a paced one to some ten seconds. */
 const LANE_ITEM_ENTRIES = 1_000;
+const PACED_ITEM_SECONDS = 10;
 /** Payload of one item is held in memory at once while it is worked. */
 const ITEM_BYTES = 4_000_000;
 const IDS_PER_LOOKUP = 5_000;
@@ -96,7 +97,9 @@ type PlanEnd = Pick<Job, "cursor" | "planComplete" | "progress">;
 function commit(job: Job, records: readonly IndexRecord[], jobs: JobStore, end: PlanEnd): Promise<Job | undefined> {
   const { ordered, rate } = job.request as ResubmitRequest;
   const lane = ordered ? "ordered" : rate === null ? null : "paced";
-  const runs = splitRuns(ordered ? records : groupByObject(records), lane === null ? ITEM_ENTRIES : LANE_ITEM_ENTRIES, ITEM_BYTES);
+  const paced = rate === null ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(rate * PACED_ITEM_SECONDS));
+  const maxEntries = Math.min(lane === null ? ITEM_ENTRIES : LANE_ITEM_ENTRIES, paced);
+  const runs = splitRuns(ordered ? records : groupByObject(records), maxEntries, ITEM_BYTES);
   const items = runs.map((run, i) => newItem(job, job.nextItem + i, lane, run));
   return jobs.update(
     { ...job, ...end, state: "running", nextItem: job.nextItem + items.length, plannedCount: job.plannedCount + records.length },

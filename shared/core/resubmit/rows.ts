@@ -1,0 +1,123 @@
+import type { StoredRecord } from "../avro/stored-record.ts";
+import { contentOf, overflowOf, redriven } from "../dead-letter/dead-letter.ts";
+import { digestOf } from "../digest.ts";
+import { errorText, isRetryable } from "../errors.ts";
+import { type MessageContent, stringAttribute, uniqueIdOf } from "../message.ts";
+import type { Pipeline } from "../pipeline.ts";
+import type { FailureReason } from "../ports/work-items.ts";
+import { microsToIso } from "../text.ts";
+import type { WorkEntry } from "./entries.ts";
+import { type Fetched, fetchEntries } from "./fetch.ts";
+import type { ResubmitRequest } from "./request.ts";
+
+/** Where a work item's messages may be read. */
+export interface FetchDeps {
+  /** The pipelines that write into a collection: the only places that its records may point to. */
+  pipelinesOf(collection: string): readonly Pipeline[];
+  /** The pipeline of that name. */
+  pipelineOf(name: string): Pipeline | undefined;
+}
+
+/** One entry of the item while it is worked. */
+export interface Row {
+  entry: WorkEntry;
+  state: "open" | "published" | "failed";
+  fetched: boolean;
+  deserialized: boolean;
+  verified: boolean;
+  reason?: FailureReason;
+  detail?: string;
+  content?: MessageContent;
+}
+
+/** Reads the rows' messages and takes each for what its index record says it is, or fails its row. Never throws for one row's sake. */
+export async function fetchRows(rows: Row[], request: ResubmitRequest, deps: FetchDeps): Promise<void> {
+  const pipelines = deps.pipelinesOf(request.collection);
+  const byObject = Map.groupBy(rows, ({ entry }) => `${entry.store}\n${entry.key}`);
+  for (const group of byObject.values()) {
+    const { store, key } = (group[0] as Row).entry;
+    const allowed = pipelines.filter((pipeline) => mayRead(pipeline, store, key));
+    const pipeline = allowed[0];
+    if (!pipeline) {
+      for (const row of group) fail(row, "storage_error", `object ${key} lies outside the pipelines of collection ${request.collection}`);
+      continue;
+    }
+    const entries = group.map(({ entry }) => entry);
+    const fetched = await fetchEntries(pipeline.store.objects, entries, pipeline.brokerId);
+    for (const [i, row] of group.entries()) await accept(row, fetched[i] as Fetched, allowed, request, deps);
+  }
+}
+
+function mayRead(pipeline: Pipeline, store: string, key: string): boolean {
+  const { name, prefix } = pipeline.store;
+  return (store === name || store === "") && (prefix === "" || key.startsWith(`${prefix}/`));
+}
+
+/** Takes a fetched record for what its index record says it is, or fails the row. */
+async function accept(
+  row: Row,
+  fetched: Fetched,
+  pipelines: readonly Pipeline[],
+  request: ResubmitRequest,
+  deps: FetchDeps,
+): Promise<void> {
+  if ("failure" in fetched) {
+    const { failure } = fetched;
+    row.fetched = failure.fetched;
+    row.reason = failure.reason;
+    row.detail = failure.detail;
+    if (!failure.retryable) row.state = "failed";
+    return;
+  }
+  const { record } = fetched;
+  row.fetched = true;
+  row.deserialized = true;
+  const mismatch = mismatchOf(row.entry, record, pipelines);
+  if (mismatch !== undefined) return fail(row, "digest_mismatch", mismatch);
+  row.verified = true;
+  try {
+    row.content = await outgoingContent(record, request, pipelines, deps);
+  } catch (error) {
+    row.reason = "storage_error";
+    row.detail = errorText(error);
+    if (!isRetryable(error)) row.state = "failed";
+  }
+}
+
+/** Why the stored record is not the message that the index record describes; undefined where it is. */
+function mismatchOf(entry: WorkEntry, record: StoredRecord, pipelines: readonly Pipeline[]): string | undefined {
+  const id = uniqueIdOf(record.message);
+  const digest = digestOf(record.message);
+  const hex = digest.toString("hex");
+  if (entry.id !== id && entry.id !== `${id}#${hex.slice(0, 16)}`) return `the stored message is ${id}`;
+  if (!digest.equals(record.digest)) return "the stored bytes do not have the digest that was taken when they were persisted";
+  if (entry.digest !== "" && entry.digest !== hex) return "the stored message has another digest than its index record";
+  if (record.pipeline !== "" && !pipelines.some(({ name }) => name === record.pipeline))
+    return `the stored message belongs to pipeline ${record.pipeline}`;
+  return undefined;
+}
+
+async function outgoingContent(
+  record: StoredRecord,
+  request: ResubmitRequest,
+  pipelines: readonly Pipeline[],
+  deps: FetchDeps,
+): Promise<MessageContent> {
+  const { message } = record;
+  let content = contentOf(message);
+  const letters = pipelines.find(({ name, isDeadLetters }) => isDeadLetters && (record.pipeline === "" || record.pipeline === name));
+  if (letters) content = await redriven(content, (name) => overflowOf(deps.pipelineOf(name), letters));
+  if (!request.annotate) return content;
+  const original = [
+    stringAttribute("persistor-original-id", uniqueIdOf(message)),
+    stringAttribute("persistor-original-topic", message.topic),
+    stringAttribute("persistor-original-publish-time", microsToIso(message.publishTimeUs)),
+  ];
+  return { ...content, attributes: [...content.attributes, ...original] };
+}
+
+export function fail(row: Row, reason: FailureReason, detail: string): void {
+  row.state = "failed";
+  row.reason = reason;
+  row.detail = detail;
+}
