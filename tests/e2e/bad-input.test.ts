@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { IndexRecord } from "../../shared/core/index-record.ts";
 import { stringAttribute } from "../../shared/core/message.ts";
+import type { PortWrappers } from "../../shared/runtime/compose.ts";
 import { openHost, type TestHost } from "../fixtures/host.ts";
 import { type Local, messagesOf, openLocal, pipelineOf, textContent, until } from "./support-local.ts";
 
@@ -171,14 +172,27 @@ describe("a record in the index", () => {
   let good: IndexRecord[];
   let secret: IndexRecord;
   let neighbour: IndexRecord;
+  /** Keys that a store was asked for and gave. */
+  const read = new Set<string>();
+  const wrap: PortWrappers = {
+    store: (store) => ({
+      ...store,
+      async get(key, range) {
+        const object = await store.get(key, range);
+        read.add(key);
+        return object;
+      },
+    }),
+  };
 
   beforeAll(async () => {
-    local = await openLocal({
+    const pipelines = {
       orders: pipelineOf("orders", { store: { name: "local", prefix: "public", path: "{topic}" }, deadLetter: {} }),
       neighbours: pipelineOf("neighbours", { store: { name: "local", prefix: "public", path: "{topic}" } }),
       secrets: pipelineOf("secrets", { store: { name: "local", prefix: "private", path: "{topic}" } }),
       vault: pipelineOf("vault", { store: { kind: "fs", prefix: "public", path: "{topic}" } }),
-    });
+    };
+    local = await openLocal(pipelines, { wrap });
     for (const topic of ["orders", "neighbours", "secrets"]) {
       await local.publish(
         topic,
@@ -241,6 +255,7 @@ describe("a record in the index", () => {
       "another store": { ...at(one), store: "vault", unique_id: "a" },
       "a store that is none": { ...at(one), store: "__proto__", unique_id: "b" },
       "another message's place": { ...at(two), unique_id: one.unique_id, digest: two.digest },
+      "a digest that only begins right": { ...at(one), unique_id: one.unique_id, digest: one.digest.slice(0, 16).padEnd(64, "0") },
       "a wrong digest": { ...at(one), unique_id: one.unique_id, digest: "0".repeat(64) },
       "a digest of no length": { ...at(one), unique_id: "c", digest: "" },
       "another id": { ...at(one), unique_id: "orders_99", digest: one.digest },
@@ -261,7 +276,9 @@ describe("a record in the index", () => {
     }));
     await smuggle(records);
     expect(await local.records("orders")).toHaveLength(good.length + records.length);
+    read.clear();
     const { job, summary } = await local.resubmit("orders", "stolen");
+    expect([...read].filter((key) => !key.startsWith("public/"))).toEqual([]);
     expect(job.state).toBe("partial");
     expect(summary.counts).toMatchObject({ indexed: good.length + records.length, published: good.length, verified: good.length });
     const failures = (await local.composition.items.list(job.id, { limit: 100 })).flatMap((item) => item.failures);

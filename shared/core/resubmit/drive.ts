@@ -13,7 +13,8 @@ export interface DriveDeps extends JobDeps, Omit<WorkDeps, "signal" | "items" | 
 const WORKERS = 2;
 /** The planner stays this many items ahead of the workers, so that a job of any size takes bounded room. */
 const ITEMS_AHEAD = 24;
-const IDLE_MS = 25;
+/** Longest wait for work; the planner wakes whoever waits. */
+const IDLE_MS = 50;
 const BUSY_ELSEWHERE_MS = 500;
 const WATCH_MS = 250;
 
@@ -24,7 +25,8 @@ const WATCH_MS = 250;
 export async function driveJob(id: string, signal: AbortSignal, deps: DriveDeps): Promise<Job | undefined> {
   const stop = new AbortController();
   const stopped = AbortSignal.any([signal, stop.signal]);
-  const parts = [plan(id, stopped, deps), ...Array.from({ length: WORKERS }, () => work(id, stopped, deps))];
+  const bell = newBell();
+  const parts = [plan(id, stopped, bell, deps), ...Array.from({ length: WORKERS }, () => work(id, stopped, bell, deps))];
   const watch = watchForCancel(id, stop, stopped, deps);
   try {
     await Promise.all(parts);
@@ -44,7 +46,7 @@ async function watchForCancel(id: string, stop: AbortController, signal: AbortSi
   }
 }
 
-async function plan(id: string, signal: AbortSignal, deps: DriveDeps): Promise<void> {
+async function plan(id: string, signal: AbortSignal, bell: Bell, deps: DriveDeps): Promise<void> {
   while (!signal.aborted) {
     const job = await deps.jobs.get(id);
     if (!job || isFinal(job) || job.planComplete || job.state === "cancelling") return;
@@ -55,6 +57,7 @@ async function plan(id: string, signal: AbortSignal, deps: DriveDeps): Promise<v
     }
     try {
       await planStep(job, deps.index, deps.jobs);
+      bell.ring();
     } catch (error) {
       if (!isRetryable(error)) return failJob(job, error, deps);
       deps.log.warn("planning a job: trying again", { job: id, error: errorText(error) });
@@ -68,7 +71,7 @@ async function failJob(job: Job, error: unknown, deps: DriveDeps): Promise<void>
   await deps.jobs.update({ ...job, state: "failed", error: errorText(error), finishedAtMs: deps.clock.nowMs() });
 }
 
-async function work(id: string, signal: AbortSignal, deps: DriveDeps): Promise<void> {
+async function work(id: string, signal: AbortSignal, bell: Bell, deps: DriveDeps): Promise<void> {
   while (!signal.aborted) {
     const job = await deps.jobs.get(id);
     if (!job || isFinal(job)) return;
@@ -80,6 +83,24 @@ async function work(id: string, signal: AbortSignal, deps: DriveDeps): Promise<v
     }
     const closed = await closeIfDone(id, deps);
     if (!closed || isFinal(closed)) return;
-    await deps.clock.sleep(closed.planComplete ? IDLE_MS * 4 : IDLE_MS, signal);
+    await deps.clock.sleep(IDLE_MS, AbortSignal.any([signal, bell.next()]));
   }
+}
+
+/** Tells idle workers that there is something to do. */
+interface Bell {
+  ring(): void;
+  /** Aborts at the next ring. */
+  next(): AbortSignal;
+}
+
+function newBell(): Bell {
+  let ringing = new AbortController();
+  return {
+    ring() {
+      ringing.abort();
+      ringing = new AbortController();
+    },
+    next: () => ringing.signal,
+  };
 }

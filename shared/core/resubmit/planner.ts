@@ -17,8 +17,9 @@ export interface PlanProgress {
 
 export const NO_PROGRESS: PlanProgress = { missingCount: 0, missing: [] };
 
-/** The first window is small, so that the first message is out soon. */
-const FIRST_WINDOW = 1_000;
+/** The first windows are small, so that the first message is out soon. */
+const FIRST_WINDOW = 500;
+const WINDOW_GROWTH = 4;
 const WINDOW = 10_000;
 const ITEM_ENTRIES = 5_000;
 /** An ordered or paced item is worked alone, so it is kept short: a paced one to some ten seconds. */
@@ -43,7 +44,7 @@ export async function planStep(job: Job, index: MetadataIndex, jobs: JobStore): 
 async function planWindow(job: Job, request: ResubmitRequest, index: MetadataIndex, jobs: JobStore): Promise<Job | undefined> {
   const order = request.ordered ? "source" : "publish";
   const left = request.limit === null ? Number.POSITIVE_INFINITY : request.limit - job.plannedCount;
-  const limit = Math.min(left, job.cursor === null ? FIRST_WINDOW : WINDOW);
+  const limit = Math.min(left, WINDOW, Math.max(FIRST_WINDOW, WINDOW_GROWTH * job.plannedCount));
   const found =
     limit <= 0
       ? []

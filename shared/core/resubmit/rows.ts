@@ -2,7 +2,7 @@ import type { StoredRecord } from "../avro/stored-record.ts";
 import { contentOf, overflowOf, redriven } from "../dead-letter/dead-letter.ts";
 import { digestOf } from "../digest.ts";
 import { errorText, isRetryable } from "../errors.ts";
-import { type MessageContent, stringAttribute, uniqueIdOf } from "../message.ts";
+import { type Message, type MessageContent, stringAttribute, uniqueIdOf } from "../message.ts";
 import type { Pipeline } from "../pipeline.ts";
 import type { FailureReason } from "../ports/work-items.ts";
 import { microsToIso } from "../text.ts";
@@ -44,7 +44,15 @@ export async function fetchRows(rows: Row[], request: ResubmitRequest, deps: Fet
     }
     const entries = group.map(({ entry }) => entry);
     const fetched = await fetchEntries(pipeline.store.objects, entries, pipeline.brokerId);
-    for (const [i, row] of group.entries()) await accept(row, fetched[i] as Fetched, allowed, request, deps);
+    for (const [i, row] of group.entries()) {
+      const record = accept(row, fetched[i] as Fetched, allowed);
+      if (!record) continue;
+      row.content = contentOf(record.message);
+      // Only letters are awaited one by one: a promise for each message would cost more than reading it.
+      const letters = lettersOf(record, allowed);
+      if (letters) await redrive(row, letters, deps);
+      if (request.annotate && row.content) row.content = annotated(row.content, record.message);
+    }
   }
 }
 
@@ -53,35 +61,26 @@ function mayRead(pipeline: Pipeline, store: string, key: string): boolean {
   return (store === name || store === "") && (prefix === "" || key.startsWith(`${prefix}/`));
 }
 
-/** Takes a fetched record for what its index record says it is, or fails the row. */
-async function accept(
-  row: Row,
-  fetched: Fetched,
-  pipelines: readonly Pipeline[],
-  request: ResubmitRequest,
-  deps: FetchDeps,
-): Promise<void> {
+/** Takes a fetched record for what its index record says it is and returns it, or fails the row. */
+function accept(row: Row, fetched: Fetched, pipelines: readonly Pipeline[]): StoredRecord | undefined {
   if ("failure" in fetched) {
     const { failure } = fetched;
     row.fetched = failure.fetched;
     row.reason = failure.reason;
     row.detail = failure.detail;
     if (!failure.retryable) row.state = "failed";
-    return;
+    return undefined;
   }
   const { record } = fetched;
   row.fetched = true;
   row.deserialized = true;
   const mismatch = mismatchOf(row.entry, record, pipelines);
-  if (mismatch !== undefined) return fail(row, "digest_mismatch", mismatch);
-  row.verified = true;
-  try {
-    row.content = await outgoingContent(record, request, pipelines, deps);
-  } catch (error) {
-    row.reason = "storage_error";
-    row.detail = errorText(error);
-    if (!isRetryable(error)) row.state = "failed";
+  if (mismatch === undefined) {
+    row.verified = true;
+    return record;
   }
+  fail(row, "digest_mismatch", mismatch);
+  return undefined;
 }
 
 /** Why the stored record is not the message that the index record describes; undefined where it is. */
@@ -97,23 +96,30 @@ function mismatchOf(entry: WorkEntry, record: StoredRecord, pipelines: readonly 
   return undefined;
 }
 
-async function outgoingContent(
-  record: StoredRecord,
-  request: ResubmitRequest,
-  pipelines: readonly Pipeline[],
-  deps: FetchDeps,
-): Promise<MessageContent> {
-  const { message } = record;
-  let content = contentOf(message);
-  const letters = pipelines.find(({ name, isDeadLetters }) => isDeadLetters && (record.pipeline === "" || record.pipeline === name));
-  if (letters) content = await redriven(content, (name) => overflowOf(deps.pipelineOf(name), letters));
-  if (!request.annotate) return content;
+function annotated(content: MessageContent, message: Message): MessageContent {
   const original = [
     stringAttribute("persistor-original-id", uniqueIdOf(message)),
     stringAttribute("persistor-original-topic", message.topic),
     stringAttribute("persistor-original-publish-time", microsToIso(message.publishTimeUs)),
   ];
   return { ...content, attributes: [...content.attributes, ...original] };
+}
+
+/** The dead-letter pipeline that stored the record, if one did. */
+function lettersOf({ pipeline }: StoredRecord, pipelines: readonly Pipeline[]): Pipeline | undefined {
+  return pipelines.find(({ name, isDeadLetters }) => isDeadLetters && (pipeline === "" || pipeline === name));
+}
+
+/** Makes the message again that was dead-lettered. */
+async function redrive(row: Row, letters: Pipeline, deps: FetchDeps): Promise<void> {
+  try {
+    row.content = await redriven(row.content as MessageContent, (name) => overflowOf(deps.pipelineOf(name), letters));
+  } catch (error) {
+    row.content = undefined;
+    row.reason = "storage_error";
+    row.detail = errorText(error);
+    if (!isRetryable(error)) row.state = "failed";
+  }
 }
 
 export function fail(row: Row, reason: FailureReason, detail: string): void {

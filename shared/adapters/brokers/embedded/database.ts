@@ -2,7 +2,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 
 const SCHEMA_VERSION = 1;
 const PAGE_BYTES = 8192;
-const CACHE_KIB = 24 * 1024;
+const CACHE_KIB = 8 * 1024;
 /** The write-ahead log is moved into the file at about this size, and cut to it. */
 const LOG_BYTES = 32 * 1024 * 1024;
 const BUSY_TIMEOUT_MS = 10_000;

@@ -5,8 +5,8 @@ export const JOBS_FILE = "jobs.db";
 
 /** SQLite's page cache of each connection, in KiB. */
 export const WRITER_CACHE_KIB = 64 * 1024;
-export const READER_CACHE_KIB = 32 * 1024;
-export const JOBS_CACHE_KIB = 8 * 1024;
+export const READER_CACHE_KIB = 8 * 1024;
+export const JOBS_CACHE_KIB = 2 * 1024;
 
 /** Heap of each worker thread, in MiB; SQLite's own memory is not in it. */
 export const WORKER_HEAP_MIB = 256;
