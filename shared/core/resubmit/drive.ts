@@ -10,7 +10,7 @@ export interface DriveDeps extends JobDeps, Omit<WorkDeps, "signal" | "items" | 
   index: MetadataIndex;
 }
 
-const WORKERS = 2;
+const WORKERS = 3;
 /** The planner stays this many items ahead of the workers, so that a job of any size takes bounded room. */
 const ITEMS_AHEAD = 24;
 /** Longest wait for work; the planner wakes whoever waits. */
