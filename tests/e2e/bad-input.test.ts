@@ -116,7 +116,7 @@ describe("names that lead out of a folder", () => {
     expect([sent.status, sent.body.summary.verified_count]).toEqual([200, PATHS.length]);
     const { body: raw } = await host.call("POST", "/resubmitter/query/raw?topic=replay", { filters: [{}] });
     expect(raw.summary.verified_count).toBe(PATHS.length);
-    const texts = (await messagesOf({ broker: await host.composition.embedded() } as Local, "replay")).map(({ payload }) =>
+    const texts = (await messagesOf({ broker: await host.composition.embedded() }, "replay")).map(({ payload }) =>
       Buffer.from(payload).toString(),
     );
     expect(texts.sort()).toEqual([...PATHS, ...PATHS].sort());

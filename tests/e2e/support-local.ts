@@ -161,7 +161,7 @@ export async function until(what: string, isSo: () => Promise<boolean> | boolean
 
 /** Everything that a pipeline's store holds under a folder, in the order of the keys. */
 export async function storedRecords(
-  { composition }: Local,
+  { composition }: Pick<Local, "composition">,
   pipeline: string,
   folder = "",
 ): Promise<{ key: string; record: StoredRecord }[]> {
@@ -186,7 +186,7 @@ async function recordsIn(object: Promise<{ bytes: Buffer }>): Promise<StoredReco
 }
 
 /** All that a topic keeps, read by a subscription that starts anew. */
-export async function messagesOf({ broker }: Local, topic: string): Promise<Message[]> {
+export async function messagesOf({ broker }: Pick<Local, "broker">, topic: string): Promise<Message[]> {
   const source = await broker.openSource({ id: topic, topic, subscription: `reader-${++jobs}` });
   const messages: Message[] = [];
   for (;;) {

@@ -127,7 +127,7 @@ describe("a message that is too large for its pipeline", () => {
     const hex = (one: MessageContent) => digestOf(one).toString("hex");
     expect((await found()).map(({ digest }) => digest).sort()).toEqual(all.map(hex).sort());
     const stored: MessageContent[] = [];
-    const listed = storedRecords({ composition: host.composition } as Parameters<typeof storedRecords>[0], "orders", "raw/a/orders_");
+    const listed = storedRecords(host, "orders", "raw/a/orders_");
     for (const { record } of await listed) stored.push(record.message);
     // The payload stands as its hash: in full, the largest would keep the process busy for seconds.
     const text = (one: MessageContent) =>

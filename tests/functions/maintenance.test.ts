@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, rm, truncate } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -12,7 +12,7 @@ import { NO_LOG } from "../../shared/core/ports/log.ts";
 import { NO_METER } from "../../shared/core/ports/meter.ts";
 import { newJob } from "../../shared/core/resubmit/jobs.ts";
 import { anyContent, NASTY_ATTRIBUTES } from "../contract/support-messages.ts";
-import { textContent, until } from "../e2e/support-local.ts";
+import { messagesOf, textContent, until } from "../e2e/support-local.ts";
 import { openHost, pipelinesOf, type TestHost } from "../fixtures/host.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -221,6 +221,31 @@ describe("a rebuild", () => {
     expect(lasting(await recordsOf("dead-letter"))).toEqual(before);
   });
 
+  it("takes up the objects that the Go original wrote, which are then queried and resubmitted like others", async () => {
+    await open({ orders: {} });
+    await host.feed("orders", orders(5));
+    const folder = join(dataDir, "objects", "orders", "2024");
+    await mkdir(folder);
+    await copyFile(join(ROOT, "tests", "fixtures", "avro", "go-original.avro"), join(folder, "original.avro"));
+    expect(await maintain("audit", "orders")).toMatchObject({ records: 210, indexed: 5, missing_in_index: 205 });
+    expect(await maintain("rebuild", "orders")).toMatchObject({ records: 210, unreadable_objects: 0 });
+    expect(await maintain("audit", "orders")).toMatchObject({ ...CLEAN, indexed: 210 });
+    const some = { filters: [{ unique_id: { $in: ["orders_id-7", "orders_id-150", "orders_id-3", "orders_id-2"] } }] };
+    const { body: page } = await host.call("POST", "/indexer/query/orders", some);
+    expect(page.messages.map(({ broker_msg_id }: { broker_msg_id: string }) => broker_msg_id).sort()).toEqual([
+      "id-150",
+      "id-2",
+      "id-3",
+      "id-7",
+    ]);
+    const { status, body } = await host.call("POST", "/resubmitter/query/orders?topic=again", some);
+    expect([status, body.summary.verified_count]).toEqual([200, 4]);
+    const sent = await messagesOf({ broker: await host.composition.embedded() }, "again");
+    expect(sent.map(({ payload }) => Buffer.from(payload).toString()).sort()).toEqual(["", '{"n":150}', '{"n":2}', '{"n":7}']);
+    const { body: all } = await host.call("POST", "/resubmitter/query/orders?topic=all", { filters: [{}] });
+    expect(all.summary.verified_count).toBe(210);
+  });
+
   it("names the objects that it cannot read, and takes what is left of them", async () => {
     const topics = { orders: {} };
     await open(topics);
@@ -393,7 +418,7 @@ describe("the npm scripts", () => {
     await host.feed("orders", orders(30));
     const before = await recordsOf("orders");
     await loseIndex(topics);
-    await host.close();
+    await host.dispose();
     const rebuilt = await run("rebuild", "orders", pipelines);
     expect(rebuilt).toMatchObject({ code: 0, stderr: "" });
     expect(JSON.parse(rebuilt.stdout)).toMatchObject({ kind: "rebuild", state: "succeeded", progress: { records: 30 } });
