@@ -32,7 +32,7 @@ test("an object is a plain file under the folder of the settings", async () => {
   const store = await open({ dir }, { dataDir: "/nowhere" });
   await store.put("orders/2024/a.avro", [Buffer.from("abc")], PLAIN);
   expect((await stat(join(dir, "orders/2024/a.avro"))).size).toBe(3);
-  expect(await readdir(join(dir, ".tmp"))).toEqual([]);
+  expect(await readdir(join(dir, "%tmp"))).toEqual([]);
 });
 
 test("unknown and wrong settings are refused by name", async () => {
@@ -51,7 +51,7 @@ test("a key that lies in another key's object, and one that is a folder of other
   await store.put("folder/x", [Buffer.from("x")], PLAIN);
   await expect(store.put("folder", [Buffer.from("y")], PLAIN)).rejects.toMatchObject({ code: "key_invalid" });
   expect(await keysOf(store)).toEqual(["a", "folder/x"]);
-  expect(await readdir(join(dataDir, "objects/.tmp"))).toEqual([]);
+  expect(await readdir(join(dataDir, "objects/%tmp"))).toEqual([]);
 });
 
 test("segments that no file system holds, and the store's private folder, are refused with the reason", async () => {
@@ -60,14 +60,14 @@ test("segments that no file system holds, and the store's private folder, are re
     code: "key_invalid",
     message: expect.stringContaining("255"),
   });
-  await expect(store.put(".tmp/x", [], PLAIN)).rejects.toMatchObject({ code: "key_invalid", message: expect.stringContaining("own") });
+  await expect(store.put("%tmp/x", [], PLAIN)).rejects.toMatchObject({ code: "key_invalid", message: expect.stringContaining("own") });
   expect(await store.put(`a/${"ü".repeat(127)}x`, [], PLAIN)).toBe("created");
-  expect(await store.put("a/.tmp/x", [], PLAIN)).toBe("created");
+  expect(await store.put("a/%tmp/x", [], PLAIN)).toBe("created");
 });
 
 test("opening clears unfinished writes of long ago and leaves younger ones to their writers", async () => {
   await open({}, { dataDir });
-  const temporary = join(dataDir, "objects/.tmp");
+  const temporary = join(dataDir, "objects/%tmp");
   await writeFile(join(temporary, "old"), "x");
   await writeFile(join(temporary, "young"), "x");
   const longAgo = new Date(Date.now() - 2 * 3_600_000);
@@ -135,7 +135,7 @@ test("a full disk leaves nothing behind, is retryable, and the write succeeds on
   });
   await rm(join(dir, "filler"), { force: true });
   expect(await keysOf(store)).toEqual([]);
-  expect(await readdir(join(dir, ".tmp"))).toEqual([]);
+  expect(await readdir(join(dir, "%tmp"))).toEqual([]);
   expect(await store.put("orders/a", pieces, PLAIN)).toBe("created");
   expect((await store.get("orders/a")).bytes.equals(Buffer.concat(pieces))).toBe(true);
 });

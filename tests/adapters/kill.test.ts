@@ -62,5 +62,5 @@ test("a store killed at any moment keeps every object it confirmed, and never sh
   }
   expect(stored.size).toBeGreaterThan(0);
   expect([...stored.difference(listed)]).toEqual([]);
-  expect((await readdir(join(dataDir, "objects"))).every((name) => name === ".tmp" || name.startsWith("round="))).toBe(true);
+  expect((await readdir(join(dataDir, "objects"))).every((name) => name === "%tmp" || name.startsWith("round="))).toBe(true);
 });

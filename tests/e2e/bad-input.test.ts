@@ -167,6 +167,18 @@ describe("names that lead out of a folder", () => {
   });
 });
 
+describe("an attribute that is called like a folder of the store's own", () => {
+  it.each([".tmp", "%tmp", "..", "."])("%s makes an ordinary folder", async (type) => {
+    const local = await openLocal({ orders: pipelineOf("orders", { deadLetter: {}, store: { name: "local", path: "{attribute:type}" } }) });
+    try {
+      await local.publish("orders", [textContent("one", { attributes: [stringAttribute("type", type)] })]);
+      await local.indexed("orders", 1);
+    } finally {
+      await local.dispose();
+    }
+  });
+});
+
 describe("a record in the index", () => {
   let local: Local;
   let good: IndexRecord[];

@@ -105,7 +105,7 @@ describe("the folder tree", () => {
     await write("orders/2026/01/31/b.avro", 1_000);
     await write("flat.avro", 10);
     for (let i = 0; i < 9; i++) await write(`many/network=${i}/x.avro`, 2_048);
-    await write(".tmp/unfinished", 5_000);
+    await write("%tmp/unfinished", 5_000);
     const { objects, bytes, lines } = await folderTree(folder);
     expect([objects, bytes]).toEqual([12, 2_010 + 9 * 2_048]);
     expect(lines).toEqual([

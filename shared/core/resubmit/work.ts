@@ -56,7 +56,9 @@ function failOpen(rows: readonly Row[], error: unknown): void {
 
 async function writeDown(rows: readonly Row[], item: WorkItem, deps: WorkDeps, lastError: unknown): Promise<void> {
   const aborted = deps.signal.aborted;
-  if (!aborted && item.attempt >= MAX_ATTEMPTS) {
+  // Leases that a killed process used up do not count as long as the item gets on.
+  const isStuck = rows.every(({ state }) => state === "open");
+  if (!aborted && isStuck && item.attempt >= MAX_ATTEMPTS) {
     for (const row of rows)
       if (row.state === "open") fail(row, row.reason ?? "publish_error", row.detail ?? "given up after repeated attempts");
   }

@@ -113,6 +113,7 @@ type Pipelines = Readonly<Record<string, PipelineSettings>>;
 /** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */
 function* faultsTogether(variable: string, pipelines: Pipelines, stores: Values["PERSISTOR_STORES"]): Generator<InputFault> {
   const readers = new Map<string, string>();
+  const indexTopics = new Set(Object.values(pipelines).map(({ index }) => index?.topic));
   for (const [name, { source, store, index }] of Object.entries(pipelines)) {
     const at = `${variable}.${name}`;
     if (store.name !== undefined && !Object.hasOwn(stores, store.name)) {
@@ -126,6 +127,7 @@ function* faultsTogether(variable: string, pipelines: Pipelines, stores: Values[
       yield { path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` };
     readers.set(reader, name);
     if (index?.topic === source.topic) yield { path: `${at}.index.topic`, message: "is the topic that the pipeline reads" };
+    else if (indexTopics.has(source.topic)) yield { path: `${at}.source.topic`, message: "is a topic that carries index records" };
     yield* deadLetterFaults(at, name, pipelines);
   }
 }

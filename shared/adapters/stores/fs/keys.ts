@@ -6,7 +6,7 @@ const MAX_SEGMENT_BYTES = 255;
 const CONTROL = /\p{Cc}/u;
 
 /** The store's private folder for unfinished writes: no key can lie in it. */
-export const TEMP_FOLDER = ".tmp";
+export const TEMP_FOLDER = "%tmp";
 
 /** Why `key` cannot be stored; undefined where it can. */
 function faultOf(key: string): string | undefined {

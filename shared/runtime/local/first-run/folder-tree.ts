@@ -1,5 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { TEMP_FOLDER } from "../../../adapters/stores/fs/keys.ts";
 
 interface Folder {
   name: string;
@@ -27,7 +28,7 @@ export async function folderTree(root: string): Promise<TreeSummary> {
 async function readFolder(path: string, name: string): Promise<Folder> {
   const folder: Folder = { name, folders: [], objects: 0, bytes: 0 };
   for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.name.startsWith(".")) continue;
+    if (entry.name === TEMP_FOLDER) continue;
     const below = join(path, entry.name);
     if (entry.isDirectory()) {
       const child = await readFolder(below, entry.name);
