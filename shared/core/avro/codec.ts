@@ -58,7 +58,7 @@ export async function decompress(codec: Codec, block: Buffer): Promise<Buffer> {
  * Frees the memory of a buffer that nobody else holds or will read, at once. Left to the garbage collector, blocks of some 256 KiB drive it
  * to a full collection every few dozen of them, which stops the process for several milliseconds.
  */
-export function release(buffer: Buffer): void {
+export function release(buffer: Uint8Array): void {
   const memory = buffer.buffer;
   // Small buffers share their memory with others in Node's pool.
   if (memory instanceof ArrayBuffer && memory.byteLength > Buffer.poolSize) memory.transfer(0);

@@ -13,6 +13,7 @@ export interface PutOptions {
 export type PutResult = "created" | "existed";
 
 export interface StoredObject {
+  /** The caller's own: it may change them or give their memory back. */
   bytes: Buffer;
   /** The custom metadata given to `put`; empty where there was none. */
   metadata: Readonly<Record<string, string>>;

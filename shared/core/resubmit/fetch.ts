@@ -1,3 +1,4 @@
+import { release } from "../avro/codec.ts";
 import { type Codec, FORMAT_VERSION, readBlock, readObject, readRecord } from "../avro/object-file.ts";
 import type { StoredRecord } from "../avro/stored-record.ts";
 import { mapConcurrently } from "../concurrency.ts";
@@ -77,6 +78,8 @@ async function fetchBlocks(store: ObjectStore, entries: readonly WorkEntry[], re
     const wanted = block.rows.map((row) => entries[row] as WorkEntry);
     return guarded(wanted, () => decodeBlock(slice, codec as Codec, wanted));
   });
+  // With codec `null` the messages are slices of what was read.
+  if (codec !== "null") release(bytes);
   return perBlock.flat();
 }
 

@@ -20,7 +20,8 @@ export const NO_PROGRESS: PlanProgress = { missingCount: 0, missing: [] };
 /** The first windows are small, so that the first message is out soon. */
 const FIRST_WINDOW = 500;
 const WINDOW_GROWTH = 4;
-const WINDOW = 10_000;
+/** Somewhat more than an object of the default size, so that every window holds the end of one. */
+const WINDOW = 6_000;
 const ITEM_ENTRIES = 5_000;
 /** An ordered or paced item is worked alone, so it is kept short: a paced one to some ten seconds. */
 const LANE_ITEM_ENTRIES = 1_000;

@@ -1,8 +1,10 @@
 import type { IndexRecord } from "../index-record.ts";
 
+const MOST_CUT_SHARE = 6;
+
 /**
  * How many of a window's records to plan now, so that as few objects as can be are cut by the window's end: each cut object is fetched twice.
- * The rest is read again with the next window. At least half of the window is planned; `isLast` takes all of it.
+ * The rest is read again with the next window. At least a sixth of the window is planned; `isLast` takes all of it.
  */
 export function cutWindow(records: readonly IndexRecord[], isLast: boolean): number {
   if (isLast || records.length < 2) return records.length;
@@ -17,7 +19,7 @@ export function cutWindow(records: readonly IndexRecord[], isLast: boolean): num
     if (lastSeen.get(key) === i && i < records.length - 1) open.delete(key);
     else open.add(key);
     const planned = i + 1;
-    if (planned * 2 >= records.length && open.size <= fewestCut) {
+    if (planned * MOST_CUT_SHARE >= records.length && open.size <= fewestCut) {
       fewestCut = open.size;
       best = planned;
     }

@@ -9,7 +9,7 @@ import { backOffMs } from "../retry.ts";
 import { packEntries, unpackEntries } from "./entries.ts";
 import { publishRows } from "./publish-rows.ts";
 import type { ResubmitRequest } from "./request.ts";
-import { type FetchDeps, fail, fetchRows, type Row } from "./rows.ts";
+import { type FetchDeps, fail, fetchRows, type Row, releaseRead } from "./rows.ts";
 
 export interface WorkDeps extends FetchDeps {
   items: WorkItems;
@@ -41,6 +41,7 @@ export async function workItem(job: Job, item: WorkItem, deps: WorkDeps): Promis
     lastError = error;
     failOpen(rows, error);
   }
+  releaseRead(rows);
   await writeDown(rows, item, deps, lastError);
 }
 
