@@ -122,11 +122,10 @@ export function indexedValueOf({ kind, value }: Attribute): IndexedValue {
     case "boolean":
       return value[0] === 1;
     case "long":
+    case "timestamp":
       return jsonInteger(viewOf(value).getBigInt64(0));
     case "double":
       return jsonNumber(viewOf(value).getFloat64(0));
-    case "timestamp":
-      return jsonInteger(viewOf(value).getBigInt64(0));
     default:
       return { $binary: Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, MAX_INDEXED_VALUE_BYTES)).toString("base64") };
   }

@@ -71,5 +71,3 @@ export function unpackEntries(packed: WorkEntries): WorkEntry[] {
     };
   });
 }
-
-export const NO_ENTRIES: WorkEntries = packEntries([]);

@@ -133,7 +133,6 @@ export const destinationsSchema = z.record(
 
 export type PipelineSettings = z.output<typeof pipelineSchema>;
 export type StoreSettings = z.output<typeof storesSchema>[string];
-export type DestinationSettings = z.output<typeof destinationsSchema>[string];
 
 const LOCAL_BATCH = { maxWaitMs: 1_000 };
 const LOCAL_STORE = "local";

@@ -84,8 +84,3 @@ export function openIndexDatabase({ path, cacheKib }: IndexWorkerData): Database
 export function makeSourceIndex(database: DatabaseSync): void {
   database.exec(SOURCE_INDEX);
 }
-
-/** Whether the index for `source` order is there. */
-export function hasSourceIndex(database: DatabaseSync): boolean {
-  return database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'record_by_source'").get() !== undefined;
-}

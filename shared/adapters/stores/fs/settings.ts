@@ -8,5 +8,3 @@ export const fsStoreSettings = z.strictObject({
     .optional()
     .describe("The folder that holds the objects; made where it is missing. Default: `objects` in the data folder."),
 });
-
-export type FsStoreSettings = z.infer<typeof fsStoreSettings>;
