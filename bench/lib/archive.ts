@@ -50,7 +50,7 @@ export async function openPipeline(dataDir: string, change: Partial<Pipeline["st
 }
 
 export function openArchiveIndex({ dataDir }: Archive): Promise<MetadataIndex> {
-  return openIndex({ dataDir });
+  return openIndex({}, { dataDir });
 }
 
 /** The database of bare inserts beside the archive: one table, one row per record. */

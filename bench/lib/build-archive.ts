@@ -31,7 +31,7 @@ const UPSERTS_IN_FLIGHT = 2;
  */
 export async function measure({ dataDir, count }: ArchiveOrder, progress: Progress): Promise<Archive> {
   const pipeline = await openPipeline(dataDir);
-  const index = await openIndex({ dataDir });
+  const index = await openIndex({}, { dataDir });
   const archive: Archive = { dataDir, count, indexRates: [], bareRates: [] };
   const bare = openBareTable(bareDatabase(archive));
   const deps = { index, clock: systemClock, meter: NO_METER, log: NO_LOG };

@@ -1,9 +1,11 @@
+import type { z } from "zod";
 import type { JobStore } from "../core/ports/job-store.ts";
 import type { MetadataIndex } from "../core/ports/metadata-index.ts";
 import type { ObjectStore } from "../core/ports/object-store.ts";
 import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
+import { fsStoreSettings } from "./stores/fs/settings.ts";
 
 /** What a pipeline's `source` setting tells the broker's adapter, once validated by its schema. */
 export interface SourceSettings {
@@ -26,17 +28,27 @@ export interface AdapterContext {
   dataDir: string;
 }
 
+/** An adapter's own settings, by the names of its `settings.ts`; it checks them itself. */
+export type AdapterSettings = Readonly<Record<string, unknown>>;
+
+/** The job store and the work items of one database; `close` ends both, once or again. */
+export interface JobDatabase {
+  jobs: JobStore;
+  items: WorkItems;
+  close(): Promise<void>;
+}
+
 export interface BrokerAdapter {
-  open(context: AdapterContext): Promise<Broker>;
+  open(settings: AdapterSettings, context: AdapterContext): Promise<Broker>;
 }
 
 export interface StoreAdapter {
-  open(settings: Readonly<Record<string, unknown>>, context: AdapterContext): Promise<ObjectStore>;
+  open(settings: AdapterSettings, context: AdapterContext): Promise<ObjectStore>;
 }
 
 export interface IndexAdapter {
-  openIndex(context: AdapterContext): Promise<MetadataIndex>;
-  openJobs(context: AdapterContext): Promise<{ jobs: JobStore; items: WorkItems; close(): Promise<void> }>;
+  openIndex(settings: AdapterSettings, context: AdapterContext): Promise<MetadataIndex>;
+  openJobs(settings: AdapterSettings, context: AdapterContext): Promise<JobDatabase>;
 }
 
 /** One line per adapter: folder = key = the value in the settings. Its code loads only when a setting names it. */
@@ -47,6 +59,11 @@ export const brokers = {
 export const stores = {
   fs: () => import("./stores/fs/adapter.ts"),
 } satisfies Record<string, () => Promise<StoreAdapter>>;
+
+/** What a store's settings may say besides its kind. */
+export const storeSettings = {
+  fs: fsStoreSettings,
+} satisfies Record<keyof typeof stores, z.ZodObject>;
 
 export const indexes = {
   sqlite: () => import("./indexes/sqlite/adapter.ts"),

@@ -17,7 +17,7 @@ let broker: EmbeddedBroker;
 const opened: EmbeddedBroker[] = [];
 
 async function openBroker(settings = {}): Promise<EmbeddedBroker> {
-  const another = await open({ dataDir }, settings);
+  const another = await open(settings, { dataDir });
   opened.push(another);
   return another;
 }
@@ -142,7 +142,7 @@ describe("the REST verbs", () => {
     for (const options of bad)
       await expect(broker.createSubscription("t", "s", { durable: true, ...options })).rejects.toMatchObject({ code: "refused" });
     expect(await broker.topics()).toEqual([]);
-    await expect(open({ dataDir }, { retentionHours: -1 })).rejects.toMatchObject({ code: "settings_invalid" });
+    await expect(open({ retentionHours: -1 }, { dataDir })).rejects.toMatchObject({ code: "settings_invalid" });
   });
 });
 
@@ -436,7 +436,7 @@ test("a full disk refuses the publish as retryable, keeps what was there, and go
   if (!unmount && process.env.REQUIRE_SERVICES === "1") throw new Error("mounting a small disk: not permitted here; run as root");
   if (!unmount) return skip("this machine lets us mount no small disk; run as root");
   try {
-    const onSmall = await open({ dataDir: small });
+    const onSmall = await open({}, { dataDir: small });
     await publish("t", ["before"], "", onSmall);
     await writeFile(join(small, "filler"), Buffer.alloc(5_000_000));
     const large = messageOf("", { payload: new Uint8Array(4_000_000).fill(1) });

@@ -33,7 +33,7 @@ test("a broker killed at any moment keeps what it confirmed, brings back what wa
     const sayings = await runUntilKilled("broker-until-killed.ts", [dataDir, String(round)], Math.random() * 250);
     for (const [what, names] of sayings) sums.set(what, said(what).union(names));
   }
-  const broker = await openBroker({ dataDir });
+  const broker = await openBroker({}, { dataDir });
   const source = await broker.openSource({ id: "t", topic: "t", subscription: "s" });
   const isEmpty = async () => (await broker.topics())[0]?.subscriptions[0]?.backlog === 0;
   const drained = await drain(source, isEmpty);

@@ -6,8 +6,8 @@ import { sampleJob } from "./job-samples.ts";
 const [dataDir = "", round = ""] = process.argv.slice(2);
 
 const RECORDS_PER_CALL = 200;
-const index = await openIndex({ dataDir });
-const { jobs } = await openJobs({ dataDir });
+const index = await openIndex({}, { dataDir });
+const { jobs } = await openJobs({}, { dataDir });
 
 async function upsertForEver(lane: number): Promise<void> {
   for (let call = 0; ; call++) {

@@ -156,7 +156,7 @@ describe("the SQLite index and the reference evaluator", () => {
 
   beforeAll(async () => {
     const place = await freshContext();
-    index = await openIndex(place.context);
+    index = await openIndex({}, place.context);
     remove = place.remove;
   });
 

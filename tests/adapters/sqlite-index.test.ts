@@ -54,7 +54,7 @@ describe("the SQLite index and job store", () => {
       expect(database.prepare("PRAGMA integrity_check").all()).toEqual([{ integrity_check: "ok" }]);
       database.close();
     }
-    const index = await openIndex({ dataDir });
+    const index = await openIndex({}, { dataDir });
     for (const call of calls) {
       const filter = parseFilter({ all: [{ "additional_metadata.call": call }] });
       expect((await index.summarize("orders", filter))[0]?.count).toBe(RECORDS_PER_CALL);
@@ -63,7 +63,7 @@ describe("the SQLite index and job store", () => {
     expect(every.length % RECORDS_PER_CALL).toBe(0);
     expect(every.length).toBeGreaterThanOrEqual(calls.size * RECORDS_PER_CALL);
     await index.close();
-    const opened = await openJobs({ dataDir });
+    const opened = await openJobs({}, { dataDir });
     for (const [id, count] of jobs) expect((await opened.jobs.get(id))?.nextItem).toBeGreaterThanOrEqual(count);
     await opened.close();
   }
@@ -83,28 +83,28 @@ describe("the SQLite index and job store", () => {
   it("say what to do where the file is no database", async () => {
     await writeFile(join(dataDir, INDEX_FILE), "this is no database ".repeat(100));
     await writeFile(join(dataDir, JOBS_FILE), "this is no database ".repeat(100));
-    await expect(openIndex({ dataDir })).rejects.toMatchObject({ name: "IndexError", code: "index_unavailable", retryable: true });
-    await expect(openJobs({ dataDir })).rejects.toMatchObject({ name: "IndexError", code: "job_store_unavailable", retryable: true });
+    await expect(openIndex({}, { dataDir })).rejects.toMatchObject({ name: "IndexError", code: "index_unavailable", retryable: true });
+    await expect(openJobs({}, { dataDir })).rejects.toMatchObject({ name: "IndexError", code: "job_store_unavailable", retryable: true });
   });
 
   it("refuse a file of another schema", async () => {
     const database = new DatabaseSync(join(dataDir, INDEX_FILE));
     database.exec("PRAGMA user_version = 99");
     database.close();
-    await expect(openIndex({ dataDir })).rejects.toThrow(/schema version 99/);
+    await expect(openIndex({}, { dataDir })).rejects.toThrow(/schema version 99/);
   });
 
   it("make the data folder, and fail where they cannot", async () => {
-    const index = await openIndex({ dataDir: join(dataDir, "a", "b") });
+    const index = await openIndex({}, { dataDir: join(dataDir, "a", "b") });
     await index.close();
     await mkdir(join(dataDir, "c"));
     await writeFile(join(dataDir, "c", "file"), "");
-    await expect(openIndex({ dataDir: join(dataDir, "c", "file") })).rejects.toThrow(IndexError);
-    await expect(openJobs({ dataDir: join(dataDir, "c", "file") })).rejects.toThrow(IndexError);
+    await expect(openIndex({}, { dataDir: join(dataDir, "c", "file") })).rejects.toThrow(IndexError);
+    await expect(openJobs({}, { dataDir: join(dataDir, "c", "file") })).rejects.toThrow(IndexError);
   });
 
   it("give each failed call its error and go on", async () => {
-    const index = await openIndex({ dataDir });
+    const index = await openIndex({}, { dataDir });
     const broken = [{ unique_id: "x", digest: "0" }] as unknown as Parameters<typeof index.upsert>[1];
     await expect(index.upsert("orders", broken)).rejects.toMatchObject({ name: "IndexError", code: "index_unavailable" });
     expect(await index.find("orders", { filter: MATCH_ALL, order: "publish", limit: 1 })).toEqual([]);

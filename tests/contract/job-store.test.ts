@@ -1,32 +1,31 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
 import { IDEMPOTENCY_TTL_MS, type Job, type JobStore } from "../../shared/core/ports/job-store.ts";
 import type { WorkItems } from "../../shared/core/ports/work-items.ts";
 import { sampleItem, sampleJob } from "../adapters/job-samples.ts";
+import { describeAdapters } from "./support-ports.ts";
 
 const idsOf = (jobs: readonly Job[]) => jobs.map((job) => job.id);
 
-describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("job store %s", (name) => {
+await describeAdapters("job store", "indexes", Object.keys(indexes), (harness) => {
   let jobs: JobStore;
   let items: WorkItems;
   let reopen: () => Promise<void>;
   let end: () => Promise<void>;
 
   beforeEach(async () => {
-    const harness = await import(`../../shared/adapters/indexes/${name}/harness.ts`);
-    const adapter = await indexes[name]();
-    const place = await harness.freshContext();
-    let opened = await adapter.openJobs(place.context);
+    const fixture = await harness.fresh();
+    let opened = await fixture.openJobs();
     jobs = opened.jobs;
     items = opened.items;
     reopen = async () => {
       await opened.close();
-      opened = await adapter.openJobs(place.context);
+      opened = await fixture.openJobs();
       jobs = opened.jobs;
     };
     end = async () => {
       await opened.close();
-      await place.remove();
+      await fixture.dispose();
     };
   });
 

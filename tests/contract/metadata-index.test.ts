@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
 import { type Filter, MATCH_ALL } from "../../shared/core/filter/ast.ts";
 import { compareRecords, positionOf } from "../../shared/core/filter/order.ts";
@@ -6,25 +6,24 @@ import { parseFilter } from "../../shared/core/filter/parse.ts";
 import type { IndexRecord } from "../../shared/core/index-record.ts";
 import type { FindOptions, IndexPosition, MetadataIndex } from "../../shared/core/ports/metadata-index.ts";
 import { sampleRecord, sampleRecords } from "../adapters/index-samples.ts";
+import { describeAdapters } from "./support-ports.ts";
 
 const PAGE = { filter: MATCH_ALL, order: "publish", limit: 1000 } satisfies FindOptions;
 
 const idsOf = (records: readonly IndexRecord[]) => records.map((record) => record.unique_id);
 
-describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("metadata index %s", (name) => {
+await describeAdapters("metadata index", "indexes", Object.keys(indexes), (harness) => {
   let index: MetadataIndex;
   let reopen: () => Promise<void>;
   let remove: () => Promise<void>;
 
   beforeEach(async () => {
-    const harness = await import(`../../shared/adapters/indexes/${name}/harness.ts`);
-    const adapter = await indexes[name]();
-    const place = await harness.freshContext();
-    index = await adapter.openIndex(place.context);
-    remove = place.remove;
+    const fixture = await harness.fresh();
+    index = await fixture.openIndex();
+    remove = fixture.dispose;
     reopen = async () => {
       await index.close();
-      index = await adapter.openIndex(place.context);
+      index = await fixture.openIndex();
     };
   });
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { stores } from "../../shared/adapters/registry.ts";
 import type { ObjectStore } from "../../shared/core/ports/object-store.ts";
 import { compareUtf8 } from "../../shared/core/text.ts";
-import { loadHarness, type StoreFixture, type StoreHarness } from "./support-ports.ts";
+import { describeAdapters, type StoreFixture } from "./support-ports.ts";
 
 const PLAIN = { contentType: "application/octet-stream" };
 const text = (value: string) => Buffer.from(value);
@@ -14,12 +14,12 @@ async function keysOf(store: ObjectStore, prefix: string, after?: string): Promi
   return keys;
 }
 
-describe.each(Object.keys(stores))("object store %s", (name) => {
+await describeAdapters("object store", "stores", Object.keys(stores), (harness) => {
   let fixture: StoreFixture;
   let store: ObjectStore;
 
   beforeEach(async () => {
-    fixture = await (await loadHarness<StoreHarness>("stores", name)).fresh();
+    fixture = await harness.fresh();
     store = fixture.store;
   });
   afterEach(() => fixture.dispose());

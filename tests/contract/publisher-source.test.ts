@@ -1,10 +1,10 @@
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Broker, brokers } from "../../shared/adapters/registry.ts";
 import { contentSize, PAYLOAD_KINDS } from "../../shared/core/message.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import { anyContent, comparable, messageOf, NASTY_ATTRIBUTES, payloadText } from "./support-messages.ts";
-import { type BrokerFixture, type BrokerHarness, loadHarness } from "./support-ports.ts";
+import { type BrokerFixture, describeAdapters } from "./support-ports.ts";
 
 const MANY = { maxMessages: 1000, maxBytes: 32_000_000 };
 const AT_ONCE = { ...MANY, maxWaitMs: 0 };
@@ -26,19 +26,22 @@ async function receiveCount(source: Source, count: number): Promise<Delivery[]> 
   return all;
 }
 
-describe.each(Object.keys(brokers))("broker %s", (name) => {
+await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
   let fixture: BrokerFixture;
   let broker: Broker;
   let source: Source;
 
   beforeEach(async () => {
-    fixture = await (await loadHarness<BrokerHarness>("brokers", name)).fresh();
+    fixture = await harness.fresh();
     broker = fixture.broker;
     source = await openSource("orders-persistor");
   });
   afterEach(() => fixture.dispose());
 
-  const openSource = (subscription: string, on = broker) => on.openSource({ id: "orders-id", topic: "orders", subscription });
+  const openSource = async (subscription: string, on = broker) => {
+    await fixture.prepare?.("orders", subscription);
+    return on.openSource({ id: "orders-id", topic: "orders", subscription });
+  };
   const publish = (payloads: readonly string[]) =>
     broker.publisher.publish(
       "orders",

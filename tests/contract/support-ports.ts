@@ -1,25 +1,32 @@
-import type { Broker } from "../../shared/adapters/registry.ts";
+import { afterAll, describe, test } from "vitest";
+import type { Broker, JobDatabase } from "../../shared/adapters/registry.ts";
+import type { MetadataIndex } from "../../shared/core/ports/metadata-index.ts";
 import type { ObjectStore } from "../../shared/core/ports/object-store.ts";
 
-/** How the contract suite of brokers gets at an adapter. */
-export interface BrokerHarness {
-  /** Opens the adapter on nothing: no topic, no subscription. */
-  fresh(): Promise<BrokerFixture>;
+/** How a contract suite gets at an adapter. */
+export interface Harness<F> {
+  /** Why the service that the adapter needs cannot run here; undefined where it can. Absent: it needs none. */
+  missing?(): string | undefined;
+  /** Opens the adapter on nothing. */
+  fresh(): Promise<F>;
+  /** Ends what the harness started for all its fixtures. */
+  stop?(): Promise<void>;
 }
 
 export interface BrokerFixture {
   readonly broker: Broker;
+  /** What the adapter or its emulator cannot show, by name, with the reason. */
+  readonly gaps?: Readonly<Partial<Record<BrokerGap, string>>>;
+  /** Makes topic and subscription, where the broker does not do so by itself. */
+  prepare?(topic: string, subscription: string): Promise<void>;
   /** Closes the broker and opens another on the same data. */
   reopen(): Promise<Broker>;
   /** Closes all that was opened and removes the data. */
   dispose(): Promise<void>;
 }
 
-/** How the contract suite of stores gets at an adapter. */
-export interface StoreHarness {
-  /** Opens the adapter on nothing. */
-  fresh(): Promise<StoreFixture>;
-}
+/** What not every broker, or not every emulator of one, can show. */
+export type BrokerGap = "order" | "count of acknowledged" | "lost leases" | "short leases" | "reopening" | "sequence";
 
 export interface StoreFixture {
   readonly store: ObjectStore;
@@ -27,10 +34,56 @@ export interface StoreFixture {
   dispose(): Promise<void>;
 }
 
+export interface IndexFixture {
+  /** Opens the metadata index; again: another one on the same data. */
+  openIndex(): Promise<MetadataIndex>;
+  openJobs(): Promise<JobDatabase>;
+  /** Removes the data; what was opened is closed before. */
+  dispose(): Promise<void>;
+}
+
+export type BrokerHarness = Harness<BrokerFixture>;
+export type StoreHarness = Harness<StoreFixture>;
+export type IndexHarness = Harness<IndexFixture>;
+
+interface HarnessOf {
+  brokers: BrokerHarness;
+  stores: StoreHarness;
+  indexes: IndexHarness;
+}
+
 /** Loads the harness of an adapter; fails where the adapter has none. */
-export async function loadHarness<T>(kind: "brokers" | "stores", name: string): Promise<T> {
+export async function loadHarness<K extends keyof HarnessOf>(kind: K, name: string): Promise<HarnessOf[K]> {
   const url = new URL(`../../shared/adapters/${kind}/${name}/harness.ts`, import.meta.url);
-  const module = (await import(/* @vite-ignore */ url.href)) as { harness?: T };
+  const module = (await import(/* @vite-ignore */ url.href)) as { harness?: HarnessOf[K] };
   if (!module.harness) throw new Error(`${kind}/${name}/harness.ts exports no harness`);
   return module.harness;
+}
+
+/** Runs `suite` for every adapter of a registry; one whose service is missing is skipped with its reason. */
+export async function describeAdapters<K extends keyof HarnessOf>(
+  title: string,
+  kind: K,
+  names: readonly string[],
+  suite: (harness: HarnessOf[K], name: string) => void,
+): Promise<void> {
+  for (const name of names) {
+    const harness = await loadHarness(kind, name);
+    describeWhere(harness.missing?.(), `${title} ${name}`, () => {
+      afterAll(() => harness.stop?.());
+      suite(harness, name);
+    });
+  }
+}
+
+/** A `describe` that is skipped, with the reason in its title, where `missing` names one; with `REQUIRE_SERVICES=1` that is a failure. */
+export function describeWhere(missing: string | undefined, title: string, body: () => void): void {
+  if (missing === undefined) describe(title, body);
+  else if (process.env.REQUIRE_SERVICES === "1") {
+    describe(title, () => {
+      test("has the service that it needs", () => {
+        throw new Error(missing);
+      });
+    });
+  } else describe.skip(`${title} (skipped: ${missing})`, body);
 }

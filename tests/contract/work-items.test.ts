@@ -1,34 +1,33 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
 import type { JobStore } from "../../shared/core/ports/job-store.ts";
 import type { ItemUpdate, WorkItem, WorkItems } from "../../shared/core/ports/work-items.ts";
 import { NO_COUNTS, sampleEntries, sampleItem, sampleJob } from "../adapters/job-samples.ts";
+import { describeAdapters } from "./support-ports.ts";
 
 function updateOf(item: WorkItem, fields: Partial<ItemUpdate> = {}): ItemUpdate {
   const { state, leaseUntilMs, notBeforeMs, entries, counts, failures } = item;
   return { state, leaseUntilMs, notBeforeMs, entries, counts, failures, ...fields };
 }
 
-describe.each(Object.keys(indexes) as (keyof typeof indexes)[])("work items %s", (name) => {
+await describeAdapters("work items", "indexes", Object.keys(indexes), (harness) => {
   let items: WorkItems;
   let jobs: JobStore;
   let reopen: () => Promise<void>;
   let end: () => Promise<void>;
 
   beforeEach(async () => {
-    const harness = await import(`../../shared/adapters/indexes/${name}/harness.ts`);
-    const adapter = await indexes[name]();
-    const place = await harness.freshContext();
-    let opened = await adapter.openJobs(place.context);
+    const fixture = await harness.fresh();
+    let opened = await fixture.openJobs();
     ({ items, jobs } = opened);
     reopen = async () => {
       await opened.close();
-      opened = await adapter.openJobs(place.context);
+      opened = await fixture.openJobs();
       ({ items, jobs } = opened);
     };
     end = async () => {
       await opened.close();
-      await place.remove();
+      await fixture.dispose();
     };
   });
 

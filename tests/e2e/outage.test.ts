@@ -213,7 +213,7 @@ describe("a large backlog", () => {
   it("is worked off without taking memory for it, also when the store refuses everything for a while", async () => {
     const dataDir = await mkdtemp(join(tmpdir(), "persistor-backlog-"));
     try {
-      const broker = await openBroker({ dataDir });
+      const broker = await openBroker({}, { dataDir });
       await broker.createTopic("orders", { retained: false });
       await broker.createSubscription("orders", "persistor", { durable: true });
       const payload = Buffer.alloc(MESSAGE_BYTES);

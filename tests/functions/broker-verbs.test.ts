@@ -70,7 +70,7 @@ async function texts(topic: string): Promise<string[]> {
 
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "persistor-verbs-"));
-  broker = await open({ dataDir });
+  broker = await open({}, { dataDir });
   ask = asking([{ prefix: "", routes: brokerRoutes(broker) }]);
 });
 

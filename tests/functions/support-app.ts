@@ -70,7 +70,7 @@ export interface IndexerHostOptions {
 export async function openIndexer(options: IndexerHostOptions): Promise<IndexerHost> {
   const { clock, collections = [{ name: "orders", pipelines: ["orders"] }], authorize = () => ANYONE, wrapIndex } = options;
   const dataDir = await mkdtemp(join(tmpdir(), "persistor-indexer-"));
-  const opened = await openIndex({ dataDir });
+  const opened = await openIndex({}, { dataDir });
   const index = wrapIndex?.(opened) ?? opened;
   const routes = queryRoutes({ index, clock, collections: () => collections }, "a secret of at least thirty-two characters");
   return {

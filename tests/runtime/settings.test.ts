@@ -49,7 +49,7 @@ describe("settings that are not given", () => {
       auth: { mode: "open", apiKeys: [] },
       cursorSecret: undefined,
       allowedHosts: [],
-      retentionHours: 168,
+      adapters: { embedded: { retentionHours: 168 } },
       logLevel: "warn",
     });
     expect(Object.keys(settings.pipelines)).toEqual(["earthquakes", "flights", "dead-letter"]);
@@ -102,7 +102,7 @@ describe("settings that are given", () => {
       auth: { mode: "required", apiKeys: [{ ...key, grants: { read: ["orders*"], publish: [], admin: false } }] },
       cursorSecret: "s".repeat(32),
       allowedHosts: ["box:8080", "persistor.internal"],
-      retentionHours: 1,
+      adapters: { embedded: { retentionHours: 1 } },
       logLevel: "debug",
     });
   });

@@ -39,7 +39,7 @@ async function settleOn(): Promise<never> {
   }
 }
 
-const broker = await open({ dataDir });
+const broker = await open({}, { dataDir });
 await broker.createTopic("t", { retained: false });
 await broker.createSubscription("t", "s", { durable: true, leaseMs: 2000 });
 const source = await broker.openSource({ id: "t", topic: "t", subscription: "s" });

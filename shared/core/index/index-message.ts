@@ -10,7 +10,6 @@ export interface IndexMessage {
 }
 
 const MESSAGE_VERSION = 1;
-const CONTENT_TYPE = "application/json";
 const NO_BYTES = new Uint8Array(0);
 /** A message of this many bytes keeps the indexer's batches even, wherever the broker's own limit lies. */
 const PREFERRED_BYTES = 512 * 1024;
@@ -78,7 +77,7 @@ export function encodeIndexMessages(collection: string, records: readonly IndexR
 }
 
 function outgoing(payload: Uint8Array): OutgoingMessage {
-  return { payloadKind: "bytes", payload, attributes: [], system: [], key: null, orderingKey: "", contentType: CONTENT_TYPE };
+  return { payloadKind: "bytes", payload, attributes: [], system: [], key: null, orderingKey: "", contentType: "" };
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

@@ -44,3 +44,6 @@ export type AuthSettings = z.output<typeof authSchema>;
 
 /** Every caller may do everything. */
 export const OPEN_AUTH: AuthSettings = { mode: "open", apiKeys: [] };
+
+/** Nobody may do anything, until keys are set. */
+export const CLOSED_AUTH: AuthSettings = { mode: "required", apiKeys: [] };

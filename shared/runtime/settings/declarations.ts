@@ -1,6 +1,10 @@
 import { z } from "zod";
-import { authSchema, OPEN_AUTH } from "../auth/settings.ts";
-import { DEFAULT_PIPELINES, DEFAULT_STORES, destinationsSchema, pipelinesSchema, storesSchema } from "./pipelines.ts";
+import { indexes } from "../../adapters/registry.ts";
+import { authSchema, CLOSED_AUTH, OPEN_AUTH } from "../auth/settings.ts";
+import { triggerAuthSchema } from "../auth/trigger-settings.ts";
+import { names } from "./names.ts";
+import { DEFAULT_PIPELINES, DEFAULT_STORES, destinationSchema, destinationsSchema, pipelinesSchema } from "./pipelines.ts";
+import { storesSchema } from "./stores.ts";
 
 /** One environment variable: everything that is known of it, in one place. */
 export interface Declaration<T = unknown> {
@@ -11,6 +15,8 @@ export interface Declaration<T = unknown> {
   fallback: NoInfer<T>;
   /** How the documents show the fallback. */
   shown: string;
+  /** The fallback of functions on a cloud, where it is another one. */
+  onCloud?: { fallback: NoInfer<T>; shown: string };
   /** The text is JSON. */
   json?: boolean;
   /** Never logged, never shown in an error. */
@@ -23,7 +29,7 @@ const number = (low: number, high: number) =>
   z.string().regex(/^\d+$/, "must be a whole number").transform(Number).pipe(z.int().min(low).max(high));
 const word = <const T extends readonly [string, ...string[]]>(words: T) => z.enum(words);
 
-/** Every setting of the local host. */
+/** Every setting, of the local host and of the functions on a cloud. */
 export const DECLARATIONS = {
   PORT: declare({ doc: "Port that the host listens on; 0 takes a free one.", schema: number(0, 65_535), fallback: 7071, shown: "7071" }),
   HOST: declare({
@@ -49,6 +55,7 @@ export const DECLARATIONS = {
     schema: pipelinesSchema,
     fallback: pipelinesSchema.parse(DEFAULT_PIPELINES),
     shown: "the pipelines `earthquakes` and `flights` of the sample data",
+    onCloud: { fallback: {}, shown: "none: it must be set" },
     json: true,
   }),
   PERSISTOR_PIPELINES_FILE: declare({
@@ -62,6 +69,7 @@ export const DECLARATIONS = {
     schema: storesSchema,
     fallback: storesSchema.parse(DEFAULT_STORES),
     shown: '{"local": {"kind": "fs"}}',
+    onCloud: { fallback: {}, shown: "none" },
     json: true,
   }),
   PERSISTOR_DESTINATIONS: declare({
@@ -69,15 +77,70 @@ export const DECLARATIONS = {
     schema: destinationsSchema.optional(),
     fallback: undefined,
     shown: "any topic of the embedded broker, by its name",
+    onCloud: { fallback: {}, shown: "none" },
     json: true,
+  }),
+  PERSISTOR_INDEX: declare({
+    doc: "Adapter of the index and of the jobs.",
+    schema: z.enum(names(indexes)),
+    fallback: "sqlite",
+    shown: "sqlite",
+    onCloud: { fallback: "mongodb", shown: "mongodb" },
+  }),
+  PERSISTOR_MONGODB_URI: declare({
+    doc: "Where MongoDB is, for the index `mongodb`.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "none",
+    secret: true,
+  }),
+  PERSISTOR_MONGODB_DATABASE: declare({
+    doc: "Database of collections and jobs, for the index `mongodb`.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "persistor",
+  }),
+  PERSISTOR_WORK_TOPIC: declare({
+    doc: "Where functions on a cloud hand jobs to one another, as JSON.",
+    schema: destinationSchema.optional(),
+    fallback: undefined,
+    shown: "none",
+    onCloud: { fallback: { broker: "pubsub", topic: "persistor-work" }, shown: '{"broker": "pubsub", "topic": "persistor-work"}' },
+    json: true,
+  }),
+  GOOGLE_CLOUD_PROJECT: declare({
+    doc: "Project of Pub/Sub and Cloud Storage.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "what the credentials name",
+  }),
+  PUBSUB_EMULATOR_HOST: declare({
+    doc: "`host:port` of an emulator in place of Pub/Sub.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "none",
+  }),
+  STORAGE_EMULATOR_HOST: declare({
+    doc: "URL of a server in place of Cloud Storage.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "none",
   }),
   PERSISTOR_AUTH: declare({
     doc: "Who may call what, as JSON: `mode` (`open` or `required`) and `apiKeys`. `npm run api-key` makes a key and its entry.",
     schema: authSchema,
     fallback: OPEN_AUTH,
     shown: '{"mode": "open"}',
+    onCloud: { fallback: CLOSED_AUTH, shown: '{"mode": "required"}: nobody may do anything' },
     json: true,
     secret: true,
+  }),
+  PERSISTOR_TRIGGER_AUTH: declare({
+    doc: "Who may call functions that a broker or a scheduler triggers on Google Cloud, as JSON: `audience` and `serviceAccounts` of their tokens.",
+    schema: triggerAuthSchema.optional(),
+    fallback: undefined,
+    shown: "nobody",
+    json: true,
   }),
   PERSISTOR_CURSOR_SECRET: declare({
     doc: "Key that signs paging cursors, at least 32 characters. By default one is made and kept in the data folder.",

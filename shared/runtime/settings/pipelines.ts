@@ -1,24 +1,21 @@
 import { z } from "zod";
-import { brokers, stores } from "../../adapters/registry.ts";
-
-const names = <K extends string>(registry: Record<K, unknown>) => Object.keys(registry) as [K, ...K[]];
-
-export const nameSchema = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/,
-    "must start with a letter or digit and hold at most 100 letters, digits, dots, dashes and underscores",
-  );
+import { brokers } from "../../adapters/registry.ts";
+import { nameSchema, names } from "./names.ts";
+import { ownStoreSettings, type StoreKind, storeSchema } from "./stores.ts";
 
 export const topicSchema = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._~+%-]{0,254}$/, "must be a topic's name: letters, digits and -_.~+%, at most 255");
 
+const EMBEDDED = "embedded";
+
 const sourceSchema = z
   .strictObject({
-    broker: z.enum(names(brokers)).default("embedded").describe("Adapter of the broker."),
+    broker: z.enum(names(brokers)).default(EMBEDDED).describe("Adapter of the broker."),
     topic: topicSchema.describe("Topic that is read."),
-    subscription: topicSchema.default("persistor").describe("Subscription of that topic."),
+    subscription: topicSchema
+      .optional()
+      .describe("Subscription of that topic. Default: `persistor` at the embedded broker, elsewhere the topic's name and `-persistor`."),
     id: z
       .string()
       .min(1)
@@ -26,44 +23,11 @@ const sourceSchema = z
       .optional()
       .describe("Becomes `broker_id`, the first part of each message's identity. Default: the topic's name."),
   })
+  .transform((source) => ({
+    ...source,
+    subscription: source.subscription ?? (source.broker === EMBEDDED ? "persistor" : `${source.topic}-persistor`),
+  }))
   .describe("Where the messages come from.");
-
-const storeSchema = z
-  .strictObject({
-    name: nameSchema.optional().describe("A store of `PERSISTOR_STORES`. Either this or `kind`."),
-    kind: z
-      .enum(names(stores))
-      .optional()
-      .describe("Adapter of a store that only this pipeline uses; the store's name is then the pipeline's."),
-    dir: z.string().min(1).optional().describe("`fs` only: folder of the objects. Default: `objects` in the data folder."),
-    prefix: z
-      .string()
-      .regex(
-        /^$|^[A-Za-z0-9=_~-][A-Za-z0-9=._~-]*(\/[A-Za-z0-9=_~-][A-Za-z0-9=._~-]*)*$/,
-        "must be folders of letters, digits and =._~- between slashes",
-      )
-      .max(200)
-      .default("")
-      .describe("Folder under which all objects of the pipeline lie."),
-    path: z
-      .string()
-      .default("{topic}/{year}/{month}/{day}/{hour}")
-      .describe(
-        "Path mask: constants and `{topic} {partition} {year} {month} {day} {hour} {minute} {attribute:NAME}`; times are the message's publish time in UTC.",
-      ),
-    format: z.enum(["avro", "raw"]).default("avro").describe("`avro`: batches; `raw`: each message's payload as an object of its own."),
-    codec: z.enum(["zstandard", "deflate", "null"]).default("zstandard").describe("Compression of Avro blocks."),
-    extension: z
-      .string()
-      .regex(/^[A-Za-z0-9]{1,16}$/, "must be 1 to 16 letters and digits")
-      .optional()
-      .describe("Ending of the objects' names. Default: `avro`, or `bin` for `raw`."),
-  })
-  .refine((store) => (store.name === undefined) !== (store.kind === undefined), {
-    path: ["name"],
-    message: "set exactly one of name and kind",
-  })
-  .describe("Where the objects go.");
 
 const MAX_MESSAGE_BYTES = 64_000_000;
 
@@ -115,40 +79,22 @@ export const pipelinesSchema = z
   .record(nameSchema, pipelineSchema)
   .refine((pipelines) => Object.keys(pipelines).length > 0, "name at least one pipeline");
 
-export const storesSchema = z.record(
-  nameSchema,
-  z.strictObject({
-    kind: z.enum(names(stores)).describe("Adapter of the store."),
-    dir: z.string().min(1).optional().describe("`fs` only: folder of the objects. Default: `objects` in the data folder."),
-  }),
-);
+export const destinationSchema = z.strictObject({
+  broker: z.enum(names(brokers)).describe("Adapter of the broker."),
+  topic: topicSchema.describe("Topic at that broker."),
+});
 
-export const destinationsSchema = z.record(
-  nameSchema,
-  z.strictObject({
-    broker: z.enum(names(brokers)).describe("Adapter of the broker."),
-    topic: topicSchema.describe("Topic at that broker."),
-  }),
-);
+export const destinationsSchema = z.record(nameSchema, destinationSchema);
 
 export type PipelineSettings = z.output<typeof pipelineSchema>;
-export type StoreSettings = z.output<typeof storesSchema>[string];
 
 const LOCAL_BATCH = { maxWaitMs: 1_000 };
 const LOCAL_STORE = "local";
 const INDEX_TOPIC = "persistor-index";
 export const DEAD_LETTER_TOPIC = "persistor-dead-letter";
 
-/** The embedded pipeline that stores, indexes and so makes queryable what was dead-lettered, also what was too large for another pipeline. */
-const deadLetters = {
-  source: { broker: "embedded", topic: DEAD_LETTER_TOPIC },
-  store: { name: LOCAL_STORE, path: "{topic}/{year}/{month}/{day}" },
-  batch: { ...LOCAL_BATCH, maxMessageBytes: MAX_MESSAGE_BYTES },
-  index: { topic: INDEX_TOPIC, collection: "dead-letter" },
-} as const;
-
 const local = (topic: string, path: string) => ({
-  source: { broker: "embedded", topic },
+  source: { broker: EMBEDDED, topic },
   store: { name: LOCAL_STORE, path },
   batch: LOCAL_BATCH,
   index: { topic: INDEX_TOPIC, collection: topic },
@@ -163,28 +109,40 @@ export const DEFAULT_PIPELINES = {
 
 export const DEFAULT_STORES = { [LOCAL_STORE]: { kind: "fs" } };
 
+const DEAD_LETTER_PATH = "{topic}/{year}/{month}/{day}";
+
+function placeOf(store: PipelineSettings["store"]): Record<string, unknown> {
+  if (store.name !== undefined) return { name: store.name };
+  const kind = store.kind as StoreKind;
+  return { kind, prefix: store.prefix, ...ownStoreSettings(kind, store) };
+}
+
 /** Name, and collection, of the pipeline that is added for a dead-letter topic. */
 export function deadLetterPipelineName(topic: string): string {
   return topic === DEAD_LETTER_TOPIC ? "dead-letter" : topic;
 }
 
-/** Adds the pipeline of each dead-letter topic that no pipeline reads yet. */
+/**
+ * Adds the pipeline of each dead-letter topic that no pipeline reads yet: it stores, indexes and so makes queryable what was dead-lettered,
+ * also what was too large for another pipeline. It is like the first pipeline that writes there, but for its path and limits.
+ */
 export function withDeadLetterPipelines(
   pipelines: Record<string, PipelineSettings>,
-  known: Record<string, StoreSettings>,
+  known: Readonly<Record<string, unknown>>,
 ): Record<string, PipelineSettings> {
   const read = new Set(Object.values(pipelines).map(({ source }) => source.topic));
   const added: Record<string, PipelineSettings> = {};
-  for (const { deadLetter, store } of Object.values(pipelines)) {
+  for (const { deadLetter, source, store, index } of Object.values(pipelines)) {
     if (!deadLetter || read.has(deadLetter.topic)) continue;
     read.add(deadLetter.topic);
-    const place = LOCAL_STORE in known ? { name: LOCAL_STORE } : store.name ? { name: store.name } : { kind: store.kind, dir: store.dir };
+    const place = LOCAL_STORE in known ? { name: LOCAL_STORE } : placeOf(store);
     const name = deadLetterPipelineName(deadLetter.topic);
+    const isEmbedded = source.broker === EMBEDDED;
     added[name] = pipelineSchema.parse({
-      ...deadLetters,
-      source: { ...deadLetters.source, topic: deadLetter.topic },
-      store: { ...place, path: deadLetters.store.path },
-      index: { ...deadLetters.index, collection: name },
+      source: { broker: source.broker, topic: deadLetter.topic },
+      store: { ...place, path: DEAD_LETTER_PATH },
+      batch: { ...(isEmbedded ? LOCAL_BATCH : {}), maxMessageBytes: MAX_MESSAGE_BYTES },
+      index: index || isEmbedded ? { topic: index?.topic ?? INDEX_TOPIC, collection: name } : undefined,
     });
   }
   return { ...pipelines, ...added };

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import type { z } from "zod";
+import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
-import { deadLetterPipelineName, nameSchema, type PipelineSettings, pipelinesSchema, withDeadLetterPipelines } from "./pipelines.ts";
+import { nameSchema } from "./names.ts";
+import { deadLetterPipelineName, type PipelineSettings, pipelinesSchema, withDeadLetterPipelines } from "./pipelines.ts";
 
 type Values = { [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never };
 
@@ -19,10 +21,16 @@ export interface Settings {
   stores: Values["PERSISTOR_STORES"];
   /** Undefined: any topic of the embedded broker. */
   destinations: Values["PERSISTOR_DESTINATIONS"];
+  index: Values["PERSISTOR_INDEX"];
+  /** What each adapter of a broker, a store or an index is opened with, besides what pipelines say, by its name. */
+  adapters: Readonly<Record<string, AdapterSettings>>;
+  /** Undefined: a host drives its jobs itself. */
+  workTopic: Values["PERSISTOR_WORK_TOPIC"];
+  /** Undefined: nobody may trigger. */
+  triggerAuth: Values["PERSISTOR_TRIGGER_AUTH"];
   auth: Values["PERSISTOR_AUTH"];
   cursorSecret: string | undefined;
   allowedHosts: readonly string[];
-  retentionHours: number;
   logLevel: Values["PERSISTOR_LOG_LEVEL"];
 }
 
@@ -41,17 +49,22 @@ export class SettingsError extends PersistorError {
 
 const OWN_PREFIX = "PERSISTOR_";
 
+/** Where the settings are for: it decides on what holds where a variable is not set. */
+export type HostKind = "local" | "cloud";
+
 /** Reads all settings from environment variables. Throws SettingsError with every problem at once. */
-export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+export function readSettings(environment: Readonly<Record<string, string | undefined>>, host: HostKind = "local"): Settings {
   const faults: InputFault[] = unknownNames(environment);
   const values = {} as Record<SettingName, unknown>;
-  for (const name of Object.keys(DECLARATIONS) as SettingName[]) values[name] = readOne(name, environment[name], faults);
+  for (const name of Object.keys(DECLARATIONS) as SettingName[]) values[name] = readOne(name, environment[name], host, faults);
   const read = values as Values;
   const fromFile = read.PERSISTOR_PIPELINES_FILE === undefined ? undefined : readPipelinesFile(read.PERSISTOR_PIPELINES_FILE, faults);
   if (fromFile && environment.PERSISTOR_PIPELINES)
     faults.push({ path: "PERSISTOR_PIPELINES_FILE", message: "is set together with PERSISTOR_PIPELINES; set one of them" });
   const pipelines = fromFile ?? read.PERSISTOR_PIPELINES;
   const variable = fromFile ? "PERSISTOR_PIPELINES_FILE" : "PERSISTOR_PIPELINES";
+  if (faults.length === 0 && Object.keys(pipelines).length === 0)
+    faults.push({ path: variable, message: "must be set: name at least one pipeline" });
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
   return {
@@ -63,11 +76,24 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     hasDefaultPipelines: !fromFile && !environment.PERSISTOR_PIPELINES,
     stores: read.PERSISTOR_STORES,
     destinations: read.PERSISTOR_DESTINATIONS,
+    index: read.PERSISTOR_INDEX,
+    adapters: adapterSettings(read),
+    workTopic: read.PERSISTOR_WORK_TOPIC,
+    triggerAuth: read.PERSISTOR_TRIGGER_AUTH,
     auth: read.PERSISTOR_AUTH,
     cursorSecret: read.PERSISTOR_CURSOR_SECRET,
     allowedHosts: read.PERSISTOR_ALLOWED_HOSTS,
-    retentionHours: read.PERSISTOR_RETENTION_HOURS,
     logLevel: read.PERSISTOR_LOG_LEVEL,
+  };
+}
+
+function adapterSettings(read: Values): Settings["adapters"] {
+  const projectId = read.GOOGLE_CLOUD_PROJECT;
+  return {
+    embedded: { retentionHours: read.PERSISTOR_RETENTION_HOURS },
+    pubsub: { projectId, emulatorHost: read.PUBSUB_EMULATOR_HOST },
+    gcs: { projectId, emulatorUrl: read.STORAGE_EMULATOR_HOST },
+    mongodb: { uri: read.PERSISTOR_MONGODB_URI, database: read.PERSISTOR_MONGODB_DATABASE },
   };
 }
 
@@ -77,19 +103,20 @@ function unknownNames(environment: Readonly<Record<string, string | undefined>>)
     .map((path) => ({ path, message: `is no setting; the settings are ${Object.keys(DECLARATIONS).join(", ")}` }));
 }
 
-function readOne(name: SettingName, text: string | undefined, faults: InputFault[]): unknown {
+function readOne(name: SettingName, text: string | undefined, host: HostKind, faults: InputFault[]): unknown {
   const declaration: Declaration = DECLARATIONS[name];
-  if (text === undefined || text === "") return declaration.fallback;
+  const fallback = host === "cloud" && declaration.onCloud ? declaration.onCloud.fallback : declaration.fallback;
+  if (text === undefined || text === "") return fallback;
   let value: unknown = text;
   if (declaration.json) {
     try {
       value = JSON.parse(text);
     } catch (error) {
       faults.push({ path: name, message: declaration.secret ? "is not JSON" : `is not JSON: ${errorText(error)}` });
-      return declaration.fallback;
+      return fallback;
     }
   }
-  return validated(name, declaration.schema, value, faults) ?? declaration.fallback;
+  return validated(name, declaration.schema, value, faults) ?? fallback;
 }
 
 function validated<T>(name: string, schema: z.ZodType<T>, value: unknown, faults: InputFault[]): T | undefined {

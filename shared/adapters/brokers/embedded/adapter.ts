@@ -44,7 +44,7 @@ const PULL_WAIT_MS = 1000;
 const WORKER_HEAP_MB = 128;
 
 /** Opens the broker on `<dataDir>/broker.db`, made where there is none. Throws BrokerError, or PersistorError `settings_invalid`. */
-export async function open(context: AdapterContext, settings: EmbeddedBrokerSettings = {}): Promise<EmbeddedBroker> {
+export async function open(settings: EmbeddedBrokerSettings, context: AdapterContext): Promise<EmbeddedBroker> {
   const worker = await startWorker(context, parse(settings).retentionHours * 3_600_000);
   const closing = new AbortController();
   const wakeUps = createWakeUps();

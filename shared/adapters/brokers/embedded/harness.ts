@@ -8,13 +8,13 @@ import { open } from "./adapter.ts";
 export const harness: BrokerHarness = {
   async fresh() {
     const dataDir = await mkdtemp(join(tmpdir(), "embedded-broker-"));
-    const broker = await open({ dataDir });
+    const broker = await open({}, { dataDir });
     const opened = [broker];
     return {
       broker,
       async reopen() {
         await opened.at(-1)?.close();
-        const again = await open({ dataDir });
+        const again = await open({}, { dataDir });
         opened.push(again);
         return again;
       },

@@ -2,19 +2,13 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Job, JobStore } from "../../../core/ports/job-store.ts";
 import type { WorkItem, WorkItems, WorkSummary } from "../../../core/ports/work-items.ts";
+import type { JobDatabase } from "../../registry.ts";
 import { startSqliteWorker } from "../../support/sqlite-worker.ts";
 import { databaseError, portError } from "./errors.ts";
 import type { ItemRow, UpdateCall } from "./item-rows.ts";
 import type { JobRow } from "./job-rows.ts";
 import type { ListItemsCall, UpdateJobCall } from "./jobs-worker.ts";
 import { JOBS_FILE, WORKER_HEAP_MIB } from "./settings.ts";
-
-/** The job store and the work items of one database; `close` ends both, once or again. */
-export interface JobDatabase {
-  jobs: JobStore;
-  items: WorkItems;
-  close(): Promise<void>;
-}
 
 type Call = <T>(method: string, argument?: unknown) => Promise<T>;
 
