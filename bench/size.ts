@@ -1,14 +1,12 @@
-import { promisify } from "node:util";
-import { constants, zstdCompress } from "node:zlib";
 import { encodeObject } from "../shared/core/avro/object-file.ts";
 import { digestOf } from "../shared/core/digest.ts";
 import { BATCH_MESSAGES } from "./lib/archive.ts";
 import { type Bench, RANGE_MESSAGES } from "./lib/context.ts";
 import { FLIGHTS, messagesFrom } from "./lib/flights.ts";
+import { tightest } from "./lib/tightest.ts";
 
 /** Objects that are also compressed as tight as zstd can, which takes seconds for each. */
 const TIGHT_OBJECTS = 1;
-const TIGHTEST_LEVEL = 19;
 
 /** Bytes of objects with the default codec, as a share of the same objects with Avro's `null` codec. */
 export const measure: Bench = async (_context, progress) => {
@@ -44,7 +42,3 @@ export const measure: Bench = async (_context, progress) => {
     },
   ];
 };
-
-function tightest(bytes: Buffer): Promise<Buffer> {
-  return promisify(zstdCompress)(bytes, { params: { [constants.ZSTD_c_compressionLevel]: TIGHTEST_LEVEL } });
-}

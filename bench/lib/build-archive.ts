@@ -2,7 +2,7 @@ import { openIndex } from "../../shared/adapters/indexes/sqlite/adapter.ts";
 import { digestOf } from "../../shared/core/digest.ts";
 import { storeRecords } from "../../shared/core/index/store-records.ts";
 import type { IndexRecord } from "../../shared/core/index-record.ts";
-import { contentSize } from "../../shared/core/message.ts";
+import { contentSize, type Message } from "../../shared/core/message.ts";
 import { pathOf } from "../../shared/core/object-name.ts";
 import { writeBatch } from "../../shared/core/persist/write-batch.ts";
 import type { Pipeline } from "../../shared/core/pipeline.ts";
@@ -53,11 +53,17 @@ export async function measure({ dataDir, count }: ArchiveOrder, progress: Progre
   return archive;
 }
 
-async function writeObjects(pipeline: Pipeline, first: number, count: number): Promise<IndexRecord[]> {
+/** Writes flights by the core, in objects of 5,000, as `change` makes them; returns the index records. */
+export async function writeObjects(
+  pipeline: Pipeline,
+  first: number,
+  count: number,
+  change: (message: Message) => Message = (message) => message,
+): Promise<IndexRecord[]> {
   const objects = Math.ceil(count / BATCH_MESSAGES);
   const written: IndexRecord[][] = [];
   await inLanes(WRITES_IN_FLIGHT, objects, async (i) => {
-    const messages = messagesFrom(first + i * BATCH_MESSAGES, Math.min(BATCH_MESSAGES, count - i * BATCH_MESSAGES));
+    const messages = messagesFrom(first + i * BATCH_MESSAGES, Math.min(BATCH_MESSAGES, count - i * BATCH_MESSAGES)).map(change);
     const ingestionTimeUs = systemClock.nowMs() * 1000;
     const records = messages.map((message) => ({ message, digest: digestOf(message), ingestionTimeUs, pipeline: pipeline.name }));
     const [head] = messages;
@@ -69,7 +75,8 @@ async function writeObjects(pipeline: Pipeline, first: number, count: number): P
   return written.flat();
 }
 
-function callsOf(records: readonly IndexRecord[]): IndexRecord[][] {
+/** Cuts records into calls of the size that the archive is indexed by. */
+export function callsOf(records: readonly IndexRecord[]): IndexRecord[][] {
   const calls = Math.ceil(records.length / UPSERT_RECORDS);
   return Array.from({ length: calls }, (_, i) => records.slice(i * UPSERT_RECORDS, (i + 1) * UPSERT_RECORDS));
 }

@@ -17,3 +17,5 @@ async function work({ module, argument }: { module: string; argument: unknown })
 process.once("message", work);
 // Who asked is gone: nobody waits for the result.
 process.once("disconnect", () => process.exit(1));
+// What a bench started ends with its process; a signal alone would leave it running.
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));

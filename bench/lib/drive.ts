@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { NO_LOG } from "../../shared/core/ports/log.ts";
 import { NO_METER } from "../../shared/core/ports/meter.ts";
 import type { Publisher } from "../../shared/core/ports/publisher.ts";
@@ -7,9 +6,10 @@ import { driveJob } from "../../shared/core/resubmit/drive.ts";
 import { newResubmitJob } from "../../shared/core/resubmit/jobs.ts";
 import { systemClock } from "../../shared/runtime/clock.ts";
 import { type Composition, compose } from "../../shared/runtime/compose.ts";
-import { driveDeps } from "../../shared/runtime/jobs/runner.ts";
+import { driveDeps } from "../../shared/runtime/jobs/drive-any.ts";
 import { settingsOf } from "./archive.ts";
 import { FIRST_PUBLISH_MS, FLIGHTS } from "./flights.ts";
+import { peakRssMb } from "./process-usage.ts";
 
 /** Resubmit the first `count` messages of the archive in `dataDir`; 0: only open what that takes. */
 export interface DriveOrder {
@@ -84,13 +84,4 @@ function sentMessages(count: number) {
     },
     distinct: () => found,
   };
-}
-
-/** Where the system tells it, the peak of this program alone: `maxRSS` begins with that of the process that started it. */
-function peakRssMb(): number {
-  if (process.platform === "linux") {
-    const [, kib] = /VmHWM:\s+(\d+) kB/.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
-    if (kib !== undefined) return (Number(kib) * 1024) / 1e6;
-  }
-  return (process.resourceUsage().maxRSS * 1024) / 1e6;
 }

@@ -93,7 +93,8 @@ function answers(url: string): Promise<boolean> {
   return new Promise((resolve) => {
     const asked = request(url, { agent: false }, (response) => {
       response.resume();
-      resolve(response.statusCode === 200);
+      const { statusCode = 0 } = response;
+      resolve(statusCode >= 200 && statusCode < 300);
     });
     asked.on("error", () => resolve(false));
     asked.end();

@@ -6,7 +6,7 @@ import type { Pipeline } from "../../shared/core/pipeline.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import type { Composition } from "../../shared/runtime/compose.ts";
 import { invocation } from "../../shared/runtime/invocation.ts";
-import { pullUntilAborted } from "../../shared/runtime/pull.ts";
+import { pull } from "../../shared/runtime/pull.ts";
 import { settle } from "../../shared/runtime/settle.ts";
 
 const COMMIT = { maxItems: 10_000, maxBytes: 16_000_000, maxInFlight: 2, maxHeldItems: 100_000, sizeOf: () => 500 } as const;
@@ -17,7 +17,7 @@ const LIMIT_MS = 60_000;
 /** Stores the index records that arrive on one index topic of the embedded broker, until `signal` aborts. */
 export async function indexLocally(pipeline: Pipeline, source: Source, composition: Composition, signal: AbortSignal): Promise<void> {
   const { clock, log, meter, index } = composition;
-  const deps = { index, clock, log, meter, pipeline };
+  const deps = { index, clock, log, meter, defaultCollection: pipeline.index?.collection ?? "", pipeline: async () => pipeline };
   const maxWaitMs = composition.settings.pipelines[pipeline.name]?.batch.triggerMaxWaitMs ?? 0;
   const commits = new Map(
     composition.collections().map(({ name }) => {
@@ -33,6 +33,6 @@ export async function indexLocally(pipeline: Pipeline, source: Source, compositi
     },
     { limitMs: LIMIT_MS, log, metrics: meter },
   );
-  await pullUntilAborted({ source, receive: RECEIVE, handle, batchesInFlight: BATCHES_IN_FLIGHT, clock, log, meter, signal });
+  await pull({ source, receive: RECEIVE, handle, batchesInFlight: BATCHES_IN_FLIGHT, clock, log, meter, signal });
   await source.close();
 }

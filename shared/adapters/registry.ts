@@ -6,6 +6,7 @@ import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
 import { fsStoreSettings } from "./stores/fs/settings.ts";
+import { gcsStoreSettings } from "./stores/gcs/settings.ts";
 
 /** What a pipeline's `source` setting tells the broker's adapter, once validated by its schema. */
 export interface SourceSettings {
@@ -54,17 +55,21 @@ export interface IndexAdapter {
 /** One line per adapter: folder = key = the value in the settings. Its code loads only when a setting names it. */
 export const brokers = {
   embedded: () => import("./brokers/embedded/adapter.ts"),
+  pubsub: () => import("./brokers/pubsub/adapter.ts"),
 } satisfies Record<string, () => Promise<BrokerAdapter>>;
 
 export const stores = {
   fs: () => import("./stores/fs/adapter.ts"),
+  gcs: () => import("./stores/gcs/adapter.ts"),
 } satisfies Record<string, () => Promise<StoreAdapter>>;
 
 /** What a store's settings may say besides its kind. */
 export const storeSettings = {
   fs: fsStoreSettings,
+  gcs: gcsStoreSettings,
 } satisfies Record<keyof typeof stores, z.ZodObject>;
 
 export const indexes = {
   sqlite: () => import("./indexes/sqlite/adapter.ts"),
+  mongodb: () => import("./indexes/mongodb/adapter.ts"),
 } satisfies Record<string, () => Promise<IndexAdapter>>;

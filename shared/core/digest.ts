@@ -34,9 +34,9 @@ export function digestOf(content: MessageContent): Buffer {
   return Buffer.from(hash("sha256", scratch.subarray(0, at), "binary"), "latin1");
 }
 
-/** SHA-256 of text, as hex. */
-export function sha256Hex(text: string): string {
-  return hash("sha256", text, "hex");
+/** SHA-256 of text or bytes, as hex. */
+export function sha256Hex(data: string | Uint8Array): string {
+  return hash("sha256", data, "hex");
 }
 
 const EMPTY = new Uint8Array(0);

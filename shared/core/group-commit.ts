@@ -8,10 +8,17 @@ export interface GroupCommitOptions<T> {
   maxBytes: number;
   /** Longest wait for company, in milliseconds. It adapts: submissions that stay alone wait ever shorter, down to a sixteenth. */
   maxWaitMs: number;
+  /**
+   * A wait ends early where nobody came for this long, in milliseconds, and for much longer than they came at before: whoever could come is
+   * there. Default: never.
+   */
+  quietMs?: number;
   /** Flushes under way at once; while they run the next batch gathers. */
   maxInFlight: number;
   /** Items held in all, gathered or being flushed; a submission past it is refused with `Overloaded`. */
   maxHeldItems: number;
+  /** The same by bytes. Default: no limit. */
+  maxHeldBytes?: number;
   sizeOf(item: T): number;
   clock: Clock;
 }
@@ -29,11 +36,14 @@ export interface GroupCommit<T, R> {
 
 interface Submission<T, R> {
   items: readonly T[];
+  bytes: number;
   resolve(results: R[]): void;
   reject(error: unknown): void;
 }
 
 const SHORTEST_WAIT_SHARE = 1 / 16;
+/** Arrivals at random leave a gap of this many times the usual one about once in three thousand. */
+const QUIET_GAPS = 8;
 
 /**
  * Makes a group commit over `flush`, which gets the joined items and returns one result per item, by position.
@@ -50,6 +60,9 @@ export function groupCommit<T, R>(
   let gatheredItems = 0;
   let gatheredBytes = 0;
   let heldItems = 0;
+  let heldBytes = 0;
+  let firstSubmitMs = 0;
+  let lastSubmitMs = 0;
   let inFlight = 0;
   let waitMs = options.maxWaitMs;
   let timer: AbortController | undefined;
@@ -61,12 +74,25 @@ export function groupCommit<T, R>(
 
   const armTimer = () => {
     timer = new AbortController();
-    const { signal } = timer;
-    void options.clock.sleep(waitMs, signal).then(() => {
+    void waitForCompany(timer.signal);
+  };
+
+  const waitForCompany = async (signal: AbortSignal) => {
+    const endMs = options.clock.nowMs() + waitMs;
+    for (;;) {
+      const nowMs = options.clock.nowMs();
+      const leftMs = Math.min(endMs - nowMs, lastSubmitMs + quietLimitMs() - nowMs);
+      if (leftMs <= 0) break;
+      await options.clock.sleep(Math.min(leftMs, options.quietMs ?? leftMs), signal);
       if (signal.aborted) return;
-      due = true;
-      startIfReady();
-    });
+    }
+    due = true;
+    startIfReady();
+  };
+
+  const quietLimitMs = () => {
+    if (options.quietMs === undefined || gathered.length < 2) return Number.POSITIVE_INFINITY;
+    return Math.max(options.quietMs, (QUIET_GAPS * (lastSubmitMs - firstSubmitMs)) / (gathered.length - 1));
   };
 
   const startIfReady = () => {
@@ -86,7 +112,8 @@ export function groupCommit<T, R>(
     const batch = gathered.slice(0, count);
     gathered = gathered.slice(count);
     gatheredItems -= items;
-    gatheredBytes = gathered.length === 0 ? 0 : gathered.reduce((sum, { items: its }) => sum + bytesOf(its), 0);
+    for (const { bytes } of batch) gatheredBytes -= bytes;
+    firstSubmitMs = lastSubmitMs;
     return batch;
   };
 
@@ -127,6 +154,7 @@ export function groupCommit<T, R>(
       for (const submission of batch) submission.reject(error);
     } finally {
       heldItems -= items.length;
+      for (const { bytes } of batch) heldBytes -= bytes;
     }
   };
 
@@ -137,14 +165,18 @@ export function groupCommit<T, R>(
           new PersistorError("aborted", "submitting to a group commit: it is closing; send again later", { retryable: true }),
         );
       if (items.length === 0) return Promise.resolve([]);
-      if (heldItems > 0 && heldItems + items.length > options.maxHeldItems) {
+      const bytes = bytesOf(items);
+      if (heldItems > 0 && (heldItems + items.length > options.maxHeldItems || heldBytes + bytes > (options.maxHeldBytes ?? Infinity))) {
         return Promise.reject(new Overloaded(`submitting ${items.length} items: ${heldItems} are held already; slow down and send again`));
       }
       heldItems += items.length;
+      heldBytes += bytes;
       gatheredItems += items.length;
-      gatheredBytes += bytesOf(items);
+      gatheredBytes += bytes;
+      lastSubmitMs = options.clock.nowMs();
+      if (gathered.length === 0) firstSubmitMs = lastSubmitMs;
       return new Promise<R[]>((resolve, reject) => {
-        gathered.push({ items, resolve, reject });
+        gathered.push({ items, bytes, resolve, reject });
         startIfReady();
       });
     },

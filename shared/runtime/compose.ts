@@ -22,32 +22,33 @@ export interface Composition extends Omit<Ports, "pipeline" | "index" | "jobs"> 
 
 /** Opens every port that the settings name; what was opened is closed again where one cannot be. Throws the adapters' errors. */
 export async function compose(settings: Settings, options: PortOptions): Promise<Composition> {
-  return composed(createPorts(settings, options));
-}
-
-/** The same over ports of which some may be open already. */
-export async function composed(ports: Ports): Promise<Composition> {
+  const ports = createPorts(settings, options);
   try {
-    const [index, { jobs, items }, ...pipelines] = await Promise.all([
-      ports.index(),
-      ports.jobs(),
-      ...Object.keys(ports.settings.pipelines).map((name) => ports.pipeline(name)),
-    ]);
-    const byCollection = Map.groupBy(
-      pipelines.filter(({ index: target }) => target),
-      ({ index: target }) => target?.collection as string,
-    );
-    return {
-      ...ports,
-      index,
-      jobs,
-      items,
-      pipelines: new Map(pipelines.map((pipeline) => [pipeline.name, pipeline])),
-      embedded: () => ports.broker("embedded") as Promise<EmbeddedBroker>,
-      pipelinesOf: (collection) => byCollection.get(collection) ?? [],
-    };
+    return await composed(ports);
   } catch (error) {
     await ports.close();
     throw error;
   }
+}
+
+/** The same over ports of which some may be open already; they stay open where one cannot be. */
+export async function composed(ports: Ports): Promise<Composition> {
+  const [index, { jobs, items }, ...pipelines] = await Promise.all([
+    ports.index(),
+    ports.jobs(),
+    ...Object.keys(ports.settings.pipelines).map((name) => ports.pipeline(name)),
+  ]);
+  const byCollection = Map.groupBy(
+    pipelines.filter(({ index: target }) => target),
+    ({ index: target }) => target?.collection as string,
+  );
+  return {
+    ...ports,
+    index,
+    jobs,
+    items,
+    pipelines: new Map(pipelines.map((pipeline) => [pipeline.name, pipeline])),
+    embedded: () => ports.broker("embedded") as Promise<EmbeddedBroker>,
+    pipelinesOf: (collection) => byCollection.get(collection) ?? [],
+  };
 }

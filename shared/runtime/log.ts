@@ -6,6 +6,8 @@ export type LogLevel = "debug" | "info" | "warn" | "error" | "silent";
 export interface LogOptions {
   /** Least level that is written. */
   level: LogLevel;
+  /** How lines name their level and event; `google`: as Cloud Logging reads them. Default `plain`. */
+  form?: "plain" | "google";
   /** Where the lines go; default: standard error, written at once, so that a crash loses none. */
   stream?: DestinationStream;
 }
@@ -28,15 +30,19 @@ const SECRET_PATHS = [...SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), '
 /** An API key of ours that got into a text. */
 const API_KEY = /psk_([A-Za-z0-9-]+)_[A-Za-z0-9_-]{43}/g;
 
-/** JSON lines, one event each: `{"level", "time", "event", …fields}`. */
-export function createLog({ level, stream }: LogOptions): Log {
+/** Cloud Logging's names of the levels (https://cloud.google.com/logging/docs/structured-logging). */
+const SEVERITIES: Readonly<Record<string, string>> = { debug: "DEBUG", info: "INFO", warn: "WARNING", error: "ERROR" };
+
+/** JSON lines, one event each: `{"level", "time", "event", …fields}`, or `{"severity", "time", "message", …fields}`. */
+export function createLog({ level, stream, form = "plain" }: LogOptions): Log {
+  const isGoogle = form === "google";
   const logger = pino(
     {
       level,
       base: null,
-      messageKey: "event",
+      messageKey: isGoogle ? "message" : "event",
       timestamp: stdTimeFunctions.isoTime,
-      formatters: { level: (label) => ({ level: label }) },
+      formatters: { level: (label) => (isGoogle ? { severity: SEVERITIES[label] } : { level: label }) },
       serializers: { error: errorOf, cause: errorOf },
       redact: { paths: SECRET_PATHS, censor: "(secret)" },
       hooks: { streamWrite: (line) => (line.includes("psk_") ? line.replace(API_KEY, "psk_$1_(secret)") : line) },

@@ -15,6 +15,11 @@ export interface PullOptions {
   log: Log;
   meter: Meter;
   signal: AbortSignal;
+  /**
+   * Ends behind the first batch that is not full after its whole wait, and throws what receiving throws: what waited has come then, and what
+   * comes now is worth a batch later. Default: goes on until `signal` aborts.
+   */
+  untilDrained?: boolean;
 }
 
 const FAILURE_WAIT_MS = 1_000;
@@ -23,25 +28,33 @@ const EXTEND_EVERY_MS = 20_000;
 const EXTENDED_LEASE_MS = 60_000;
 
 /** Pulls batches and hands them over until `signal` aborts, then waits for those under way. Failures are logged and waited out. */
-export async function pullUntilAborted(options: PullOptions): Promise<void> {
-  const { source, clock, log, signal } = options;
+export async function pull(options: PullOptions): Promise<void> {
+  const { source, clock, log, signal, untilDrained = false } = options;
   const running = new Set<Promise<void>>();
-  while (!signal.aborted) {
-    if (running.size >= options.batchesInFlight) {
-      await Promise.race(running);
-      continue;
+  try {
+    while (!signal.aborted) {
+      if (running.size >= options.batchesInFlight) {
+        await Promise.race(running);
+        continue;
+      }
+      try {
+        const startedMs = clock.nowMs();
+        const deliveries = await source.receive({ ...options.receive, signal });
+        const isDrained = untilDrained && clock.nowMs() - startedMs >= options.receive.maxWaitMs;
+        if (deliveries.length > 0) {
+          const handled = handleUnderLease(deliveries, options).finally(() => running.delete(handled));
+          running.add(handled);
+        }
+        if (isDrained) return;
+      } catch (error) {
+        if (untilDrained) throw error;
+        log.error("pulling a batch failed", { error: errorText(error) });
+        await clock.sleep(FAILURE_WAIT_MS, signal);
+      }
     }
-    try {
-      const deliveries = await source.receive({ ...options.receive, signal });
-      if (deliveries.length === 0) continue;
-      const handled = handleUnderLease(deliveries, options).finally(() => running.delete(handled));
-      running.add(handled);
-    } catch (error) {
-      log.error("pulling a batch failed", { error: errorText(error) });
-      await clock.sleep(FAILURE_WAIT_MS, signal);
-    }
+  } finally {
+    await Promise.all(running);
   }
-  await Promise.all(running);
 }
 
 async function handleUnderLease(deliveries: readonly Delivery[], { source, handle, clock, log, meter }: PullOptions): Promise<void> {

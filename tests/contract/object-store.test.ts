@@ -149,9 +149,21 @@ await describeAdapters("object store", "stores", Object.keys(stores), (harness) 
     if (limit > 4) {
       await store.put("with", [text("x")], { ...PLAIN, metadata });
       expect((await store.get("with")).metadata).toEqual(metadata);
-    } else {
-      await expect(store.put("with", [text("x")], { ...PLAIN, metadata: { name: "x" } })).rejects.toMatchObject({ code: "unsupported" });
-      expect(await keysOf(store, "")).toEqual([]);
     }
+    const beyond = { name: `${metadata.name}x` };
+    await expect(store.put("beyond", [text("x")], { ...PLAIN, metadata: beyond })).rejects.toMatchObject({ code: "unsupported" });
+    expect(await keysOf(store, "")).toEqual(limit > 4 ? ["with"] : []);
+  });
+
+  test("gives back metadata of any characters and no bytes, if it holds any", async () => {
+    const metadata = { "Ünïcode Näme": "Grüße, 日本語 😀", empty: "", lines: " a\r\nb\u0000 ", percent: "100% %41" };
+    if (store.limits.metadataBytes === 0) {
+      await expect(store.put("with", [text("x")], { ...PLAIN, metadata })).rejects.toMatchObject({ code: "unsupported" });
+      return;
+    }
+    await store.put("with", [], { ...PLAIN, metadata });
+    expect(await store.get("with")).toEqual({ bytes: Buffer.alloc(0), metadata });
+    await store.put("without", [text("x")], PLAIN);
+    expect((await store.get("without")).metadata).toEqual({});
   });
 });

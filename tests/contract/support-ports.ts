@@ -17,8 +17,10 @@ export interface BrokerFixture {
   readonly broker: Broker;
   /** What the adapter or its emulator cannot show, by name, with the reason. */
   readonly gaps?: Readonly<Partial<Record<BrokerGap, string>>>;
-  /** Makes topic and subscription, where the broker does not do so by itself. */
-  prepare?(topic: string, subscription: string): Promise<void>;
+  /** How long a message takes at most to reach a receive that waits. Default 50. */
+  readonly deliveryMs?: number;
+  /** Makes topic and subscription, where the broker does not do so by itself; with `ordered` one that keeps the order of ordering keys. */
+  prepare?(topic: string, subscription: string, options?: { ordered: boolean }): Promise<void>;
   /** Closes the broker and opens another on the same data. */
   reopen(): Promise<Broker>;
   /** Closes all that was opened and removes the data. */
@@ -26,7 +28,23 @@ export interface BrokerFixture {
 }
 
 /** What not every broker, or not every emulator of one, can show. */
-export type BrokerGap = "order" | "count of acknowledged" | "lost leases" | "short leases" | "reopening" | "sequence";
+export type BrokerGap =
+  /** Messages without an ordering key come in the order of publication. */
+  | "order"
+  /** Attributes keep their order. */
+  | "attribute order"
+  /** `acknowledge` counts exactly. */
+  | "count of acknowledged"
+  /** A lost lease settles nothing. */
+  | "lost leases"
+  /** Leases and delays may be shorter than a second. */
+  | "short leases"
+  /** What a source has not handed over is free for another one. */
+  | "taking ahead"
+  /** A topic that nobody made is missing. */
+  | "missing topics"
+  /** Sequences rise. */
+  | "sequence";
 
 export interface StoreFixture {
   readonly store: ObjectStore;
@@ -35,12 +53,17 @@ export interface StoreFixture {
 }
 
 export interface IndexFixture {
+  /** What an emulator of the database cannot show, by name, with the reason. */
+  readonly gaps?: Readonly<Partial<Record<IndexGap, string>>>;
   /** Opens the metadata index; again: another one on the same data. */
   openIndex(): Promise<MetadataIndex>;
   openJobs(): Promise<JobDatabase>;
   /** Removes the data; what was opened is closed before. */
   dispose(): Promise<void>;
 }
+
+/** What not every emulator of a database can show: the order of characters up to U+FFFF and past it. */
+export type IndexGap = "order past U+FFFF";
 
 export type BrokerHarness = Harness<BrokerFixture>;
 export type StoreHarness = Harness<StoreFixture>;

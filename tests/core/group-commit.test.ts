@@ -109,6 +109,52 @@ describe("group commit", () => {
     await alone(40);
   });
 
+  it("tells callers to slow down when it holds as many bytes as it may, but takes a single large one", async () => {
+    const { commits } = setUp({ maxHeldBytes: 100, maxBytes: 1_000, sizeOf: (item) => item });
+    void commits.submit([500]);
+    await expect(commits.submit([1])).rejects.toBeInstanceOf(Overloaded);
+    const { commits: others, flushes, clock } = setUp({ maxHeldBytes: 100, sizeOf: (item) => item });
+    void others.submit([60]);
+    await expect(others.submit([41])).rejects.toBeInstanceOf(Overloaded);
+    await clock.advance(160);
+    flushes[0]?.finish();
+    await clock.advance(0);
+    void others.submit([41]);
+    await clock.advance(160);
+    expect(flushes[1]?.items).toEqual([41]);
+  });
+
+  it("stops waiting where callers who came in quick succession come no more", async () => {
+    const { clock, flushes, commits } = setUp({ maxItems: 1_000, maxHeldItems: 1_000, quietMs: 10 });
+    void commits.submit([1]);
+    await clock.advance(1);
+    void commits.submit([2]);
+    await clock.advance(1);
+    void commits.submit([3]);
+    await clock.advance(9);
+    expect(flushes).toHaveLength(0);
+    await clock.advance(1);
+    expect(flushes.map(({ items }) => items)).toEqual([[1, 2, 3]]);
+  });
+
+  it("waits its whole time for callers who come slowly but steadily, and for one who is alone", async () => {
+    const { clock, flushes, commits } = setUp({ maxItems: 1_000, maxHeldItems: 1_000, quietMs: 10 });
+    for (let i = 0; i < 4; i++) {
+      void commits.submit([i]);
+      await clock.advance(30);
+    }
+    expect(flushes).toHaveLength(0);
+    await clock.advance(40);
+    expect(flushes).toHaveLength(1);
+    flushes[0]?.finish();
+    await clock.advance(0);
+    void commits.submit([9]);
+    await clock.advance(100);
+    expect(flushes).toHaveLength(1);
+    await clock.advance(60);
+    expect(flushes).toHaveLength(2);
+  });
+
   it("flushes what it holds when it is closed, and refuses what comes later", async () => {
     const { flushes, commits } = setUp();
     const held = commits.submit([1]);

@@ -318,3 +318,86 @@ describe("settings that are wrong", () => {
     );
   });
 });
+
+describe("settings of functions on a cloud", () => {
+  const gcp = (change: Record<string, unknown> = {}) => ({
+    source: { broker: "pubsub", topic: "orders" },
+    store: { kind: "gcs", bucket: "lake" },
+    ...change,
+  });
+
+  it("must name pipelines, and grant nothing unless told", () => {
+    expect(() => readSettings({}, "cloud")).toThrow(/PERSISTOR_PIPELINES: must be set/);
+    expect(readSettings(inPipelines({ orders: gcp() }), "cloud")).toMatchObject({
+      auth: { mode: "required", apiKeys: [] },
+      triggerAuth: undefined,
+      destinations: {},
+      stores: {},
+      index: "mongodb",
+      workTopic: { broker: "pubsub", topic: "persistor-work" },
+    });
+  });
+
+  it("refuse the parts of one machine", () => {
+    const environment = { ...inPipelines({ orders: { source: { topic: "orders" }, store: { kind: "fs" } } }), PERSISTOR_INDEX: "sqlite" };
+    expect(() => readSettings(environment, "cloud")).toThrow(
+      /orders.source.broker: is for the local host[\s\S]*orders.store.kind[\s\S]*PERSISTOR_INDEX/,
+    );
+  });
+
+  it("name a subscription after its topic, which must be unique in a project", () => {
+    const { pipelines } = readSettings(inPipelines({ orders: gcp({ deadLetter: {} }) }), "cloud");
+    expect(pipelines.orders?.source.subscription).toBe("orders-persistor");
+    expect(pipelines["dead-letter"]?.source).toMatchObject({ broker: "pubsub", subscription: "persistor-dead-letter-persistor" });
+  });
+
+  it("store dead letters beside the pipeline's objects, and index them where the pipeline is indexed", () => {
+    const read = (change: Record<string, unknown>) =>
+      readSettings(inPipelines({ orders: gcp({ deadLetter: {}, ...change }) }), "cloud").pipelines["dead-letter"];
+    expect(read({})).toMatchObject({ store: { kind: "gcs", bucket: "lake" }, index: undefined });
+    expect(read({ index: { topic: "t", collection: "orders" } })).toMatchObject({ index: { topic: "t", collection: "dead-letter" } });
+  });
+
+  it("hand each adapter what concerns it", () => {
+    const { adapters } = readSettings(
+      {
+        ...inPipelines({ orders: gcp() }),
+        GOOGLE_CLOUD_PROJECT: "p",
+        PUBSUB_EMULATOR_HOST: "127.0.0.1:1",
+        STORAGE_EMULATOR_HOST: "http://127.0.0.1:2",
+        PERSISTOR_MONGODB_URI: "mongodb://127.0.0.1:3",
+      },
+      "cloud",
+    );
+    expect(adapters).toMatchObject({
+      pubsub: { projectId: "p", emulatorHost: "127.0.0.1:1" },
+      gcs: { projectId: "p", emulatorUrl: "http://127.0.0.1:2" },
+      mongodb: { uri: "mongodb://127.0.0.1:3" },
+    });
+  });
+
+  it("say which field a store's kind lacks, and which belongs to another kind", () => {
+    const inStore = (store: Record<string, unknown>) => faultsOf(inPipelines({ orders: gcp({ store }) }));
+    expect(inStore({ kind: "gcs" })).toEqual([
+      { path: "PERSISTOR_PIPELINES.orders.store.bucket", message: "must be set for a store of kind gcs" },
+    ]);
+    expect(inStore({ kind: "fs", bucket: "lake" })).toEqual([
+      { path: "PERSISTOR_PIPELINES.orders.store.bucket", message: "is no setting of a store of kind fs" },
+    ]);
+    expect(inStore({ name: "local", bucket: "lake" })).toEqual([
+      { path: "PERSISTOR_PIPELINES.orders.store.bucket", message: "belongs to a store's kind; set it in PERSISTOR_STORES" },
+    ]);
+    expect(inStore({ kind: "gcs", bucket: "gs://lake" })[0]?.message).toMatch(/without gs:/);
+    expect(faultsOf({ PERSISTOR_STORES: '{"lake": {"kind": "gcs"}}' }).map(({ path }) => path)).toEqual(["PERSISTOR_STORES.lake.bucket"]);
+  });
+
+  it("take triggers' tokens by audience and service accounts", () => {
+    const environment = {
+      ...inPipelines({ orders: gcp() }),
+      PERSISTOR_TRIGGER_AUTH: '{"mode": "required", "audience": "a", "serviceAccounts": ["a@b.example"]}',
+    };
+    expect(readSettings(environment, "cloud").triggerAuth).toMatchObject({ issuer: "https://accounts.google.com", audience: "a" });
+    const faults = faultsOf({ ...environment, PERSISTOR_TRIGGER_AUTH: '{"mode": "required", "serviceAccounts": []}' });
+    expect(faults.map(({ path }) => path)).toEqual(["PERSISTOR_TRIGGER_AUTH.audience", "PERSISTOR_TRIGGER_AUTH.serviceAccounts"]);
+  });
+});

@@ -1,13 +1,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** A real service that runs as a child process. */
 export interface Service {
-  /** Ends it at once (SIGKILL to its whole group). */
+  /** Ends it at once, by SIGKILL. */
   stop(): Promise<void>;
-  /** Process id of its group. */
+  /** Asks it to end, by SIGTERM, and waits until it has; returns its exit code. */
+  terminate(): Promise<number | null>;
+  /** Process id of the program itself. */
   readonly pid: number;
   /** What it wrote last, to standard output and error. */
   output(): string;
@@ -26,11 +29,19 @@ export interface ServiceCommand {
   readyWithinMs?: number;
 }
 
-/**
- * Runs a command under a shell that ends it when its own standard input ends: nothing outlives a test run, however that run ended.
- * `$0` is what the group's processes are called in the list of processes.
- */
-const GUARD = '"$@" </dev/null & child=$!; cat >/dev/null; kill -9 $child 2>/dev/null';
+/** Runs a command under a shell that ends it when its own standard input ends: nothing outlives a test run, however that run ended. */
+const GUARD = `
+exec 3<&0
+"$@" </dev/null 3<&- &
+child=$!
+(cat <&3 >/dev/null; kill -9 $child) 2>/dev/null &
+guard=$!
+exec 3<&-
+trap 'kill -TERM $child' TERM
+wait $child; code=$?
+while kill -0 $child 2>/dev/null; do wait $child; code=$?; done
+kill -9 $guard 2>/dev/null
+exit $code`;
 const POLL_MS = 25;
 const KEPT_OUTPUT = 20_000;
 
@@ -48,20 +59,45 @@ export async function startService(service: ServiceCommand): Promise<Service> {
       output = (output + chunk).slice(-KEPT_OUTPUT);
     });
   }
-  const running: Service = { pid: child.pid as number, output: () => output, stop: () => stop(child) };
+  child.on("exit", () => child.stdin?.destroy());
+  const running: Service = {
+    get pid() {
+      return programOf(child);
+    },
+    output: () => output,
+    stop: () => stop(child),
+    terminate: () => terminate(child),
+  };
   const deadline = Date.now() + (service.readyWithinMs ?? 60_000);
   while (!(await service.isReady().catch(() => false))) {
-    if (Date.now() > deadline) {
+    if (Date.now() > deadline || hasEnded(child)) {
       await running.stop();
-      throw new Error(`starting ${service.name}: not ready in time; its output:\n${output}`);
+      throw new Error(`starting ${service.name}: ${hasEnded(child) ? "it ended" : "not ready in time"}; its output:\n${output}`);
     }
     await sleep(POLL_MS);
   }
   return running;
 }
 
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** The shell's first child. */
+function programOf({ pid }: ChildProcess): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ")[0]);
+}
+
+async function terminate(child: ChildProcess): Promise<number | null> {
+  if (hasEnded(child)) return child.exitCode;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  await ended;
+  return child.exitCode;
+}
+
 async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (hasEnded(child)) return;
   const ended = once(child, "exit");
   try {
     process.kill(-(child.pid as number), "SIGKILL");

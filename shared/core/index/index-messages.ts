@@ -1,5 +1,4 @@
-import { type DeadLetter, type DeadLetterCategory, deadLetter } from "../dead-letter/dead-letter.ts";
-import { digestOf } from "../digest.ts";
+import { giveUp } from "../dead-letter/give-up.ts";
 import { errorText, InvalidInput } from "../errors.ts";
 import type { GroupCommit } from "../group-commit.ts";
 import type { IndexRecord } from "../index-record.ts";
@@ -10,8 +9,10 @@ import { decodeIndexMessage, type IndexMessage } from "./index-message.ts";
 import type { IndexDeps } from "./store-records.ts";
 
 export interface IndexMessagesDeps extends Omit<IndexDeps, "index"> {
-  /** A pipeline that hands over on this topic: its collection is the default, its dead-letter topic takes what cannot be read. */
-  pipeline: Pipeline;
+  /** Where the records of a message go that names no collection. */
+  defaultCollection: string;
+  /** A pipeline that hands over on this topic: its dead-letter topic takes what cannot be read. */
+  pipeline(): Promise<Pipeline>;
   /** Where a collection's records are stored; undefined for a name that is no collection. */
   commitsOf(collection: string): GroupCommit<IndexRecord, void> | undefined;
 }
@@ -24,27 +25,20 @@ export function indexMessages(messages: readonly Message[], deps: IndexMessagesD
 async function indexOne(message: Message, deps: IndexMessagesDeps): Promise<Outcome> {
   let decoded: IndexMessage;
   try {
-    decoded = decodeIndexMessage(message.payload, deps.pipeline.index?.collection ?? "");
+    decoded = decodeIndexMessage(message.payload, deps.defaultCollection);
   } catch (error) {
     if (!(error instanceof InvalidInput)) return { kind: "released", error: error as Error };
-    return giveUp(message, "undecodable", errorText(error), deps);
+    return giveUp(message, "undecodable", errorText(error), deps.pipeline, deps);
   }
   const commits = deps.commitsOf(decoded.collection);
-  if (!commits) return giveUp(message, "refused", `reading an index message: ${decoded.collection} is no collection of any pipeline`, deps);
+  if (!commits) {
+    const reason = `reading an index message: ${decoded.collection} is no collection of any pipeline`;
+    return giveUp(message, "refused", reason, deps.pipeline, deps);
+  }
   try {
     await commits.submit(decoded.records);
     return { kind: "stored" };
   } catch (error) {
     return { kind: "released", error: error as Error };
   }
-}
-
-async function giveUp(message: Message, category: DeadLetterCategory, reason: string, deps: IndexMessagesDeps): Promise<Outcome> {
-  const record = { message, digest: digestOf(message), ingestionTimeUs: deps.clock.nowMs() * 1000, pipeline: deps.pipeline.name };
-  const letter: DeadLetter = { record, category, reason };
-  const [error] = await deadLetter(deps.pipeline, [letter]);
-  deps.log.warn("giving up an index message", { category, reason, error: error && errorText(error) });
-  if (error) return { kind: "released", error };
-  deps.meter.add("persistor.dead_letters", 1, { pipeline: deps.pipeline.name, category });
-  return { kind: "dead-lettered", category };
 }

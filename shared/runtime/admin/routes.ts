@@ -5,7 +5,7 @@ import { isFinal, newJob } from "../../core/resubmit/jobs.ts";
 import type { Composition } from "../compose.ts";
 import { HttpError, notFound } from "../http/problem.ts";
 import { defineRoute, type Route } from "../http/route.ts";
-import type { JobRunner } from "../jobs/runner.ts";
+import type { JobDriver } from "../jobs/driver.ts";
 import { maintenanceView } from "../jobs/views.ts";
 
 const kinds = z.enum(["rebuild", "audit"]);
@@ -43,7 +43,7 @@ export async function startMaintenance(
 }
 
 /** Rebuild and audit of a pipeline's index, for administrators. */
-export function adminRoutes(composition: Composition, runner: JobRunner): Route[] {
+export function adminRoutes(composition: Composition, driver: JobDriver): Route[] {
   return [
     defineRoute({
       method: "POST",
@@ -56,7 +56,7 @@ export function adminRoutes(composition: Composition, runner: JobRunner): Route[
       responses: { 202: { description: "The job goes on; `Location` leads to it.", schema: z.object({ job: z.string() }) } },
       handler: async ({ body, caller }) => {
         const job = await startMaintenance(body.kind, body.pipeline, caller.id, composition);
-        runner.drive(job).catch(() => undefined);
+        await driver.start(job);
         return { status: 202, headers: { location: `/admin/maintenance/${job}` }, body: { job } };
       },
     }),

@@ -5,8 +5,7 @@ import { type Context, Hono } from "hono";
 import { z } from "zod";
 import type { Log } from "../../core/ports/log.ts";
 import { ANYONE, type Authorize, type Caller } from "../auth/authorize.ts";
-import { type Invocation, invocation } from "../invocation.ts";
-import type { Metrics } from "../telemetry/metrics.ts";
+import { type FlushedMeter, type Invocation, invocation } from "../invocation.ts";
 import { type BodySource, bodyChunks, checkEncoding, isNdjson, mediaType } from "./body.ts";
 import type { HostGuard } from "./host-guard.ts";
 import { type ApiInfo, openApiOf } from "./openapi.ts";
@@ -18,7 +17,7 @@ export interface AppOptions {
   mounts: readonly Mount[];
   authorize: Authorize;
   log: Log;
-  metrics: Metrics;
+  metrics: FlushedMeter;
   /** Looks at every request first. Absent: every host and origin may call. */
   hostGuard?: HostGuard;
   info: ApiInfo;
@@ -95,7 +94,7 @@ async function handle(
 ): Promise<Reply> {
   const header = (name: string) => c.req.header(name);
   options.hostGuard?.(header);
-  const caller = callerOf(route, header, options.authorize);
+  const caller = await callerOf(route, header, options.authorize);
   const params = paramsOf(c, route, verbs);
   const query = validated(route.query ?? NO_QUERY, queryOf(c.req.url), "the query");
   const source: BodySource = { request: c.req.raw, incoming: c.env?.incoming };
@@ -120,10 +119,10 @@ async function handle(
 const NO_QUERY = z.strictObject({});
 const NO_BODY: BodySource = { request: new Request("http://localhost") };
 
-function callerOf(route: Route, header: (name: string) => string | undefined, authorize: Authorize): Caller {
+async function callerOf(route: Route, header: (name: string) => string | undefined, authorize: Authorize): Promise<Caller> {
   if (route.access === "public") return { ...ANYONE, admin: false };
-  const caller = authorize(header);
-  if (route.access === "admin" && !caller.admin) throw new HttpError(403, "this call needs a key with the grant admin");
+  const caller = await authorize(header);
+  if (route.access === "admin" && !caller.admin) throw new HttpError(403, "this call needs the grant admin");
   return caller;
 }
 

@@ -43,7 +43,7 @@ export function openApiOf(mounts: readonly Mount[], info: ApiInfo): Json {
         },
       },
       securitySchemes: {
-        bearer: { type: "http", scheme: "bearer", description: "An API key, where the host asks for one." },
+        bearer: { type: "http", scheme: "bearer", description: "An API key or an issuer's token, where the host asks for one." },
         apiKey: { type: "apiKey", in: "header", name: "x-api-key", description: "The same key in a header of its own." },
       },
     },

@@ -1,13 +1,11 @@
 import { errorText } from "../../core/errors.ts";
-import { audit } from "../../core/maintenance/audit.ts";
-import { rebuildIndex } from "../../core/maintenance/rebuild.ts";
 import { type Job, OPEN_STATES } from "../../core/ports/job-store.ts";
-import { type DriveDeps, driveJob } from "../../core/resubmit/drive.ts";
-import { closeIfDone, isFinal } from "../../core/resubmit/jobs.ts";
 import type { Composition } from "../compose.ts";
+import { driveAny } from "./drive-any.ts";
+import type { JobDriver } from "./driver.ts";
 
 /** Drives the jobs of one process: those it is asked for, and in the background whatever is open. */
-export interface JobRunner {
+export interface JobRunner extends JobDriver {
   /** Starts driving the job, or joins who drives it already; resolves when it has ended or the runner stops. */
   drive(id: string): Promise<Job | undefined>;
   /** Takes up open jobs, also those that a killed process left, until the runner stops. */
@@ -19,26 +17,15 @@ export interface JobRunner {
 const SWEEP_MS = 1_000;
 const JOBS_AT_ONCE = 4;
 
-/** What maintenance asks for: one pipeline, by its name. */
-export interface MaintenanceRequest {
-  pipeline: string;
-}
-
 export function jobRunner(composition: Composition): JobRunner {
   const { jobs, clock, log } = composition;
   const stopping = new AbortController();
   const driven = new Map<string, Promise<Job | undefined>>();
-  const deps = driveDeps(composition);
 
   const drive = (id: string) => {
     const running = driven.get(id);
     if (running) return running;
-    const started = driveAny(id, deps, composition, stopping.signal)
-      .then((job) => {
-        if (job && isFinal(job)) deps.meter.add("persistor.job.finished", 1, { kind: job.kind, state: job.state });
-        return job;
-      })
-      .finally(() => driven.delete(id));
+    const started = driveAny(id, composition, stopping.signal).finally(() => driven.delete(id));
     driven.set(id, started);
     return started;
   };
@@ -54,6 +41,19 @@ export function jobRunner(composition: Composition): JobRunner {
 
   return {
     drive,
+    async start(id) {
+      drive(id).catch(() => undefined);
+    },
+    async work(id, limitMs, signal) {
+      const driving = drive(id);
+      // Who waits no longer leaves it to the sweeper to take up again what fails.
+      driving.catch(() => undefined);
+      const waited = new AbortController();
+      const limit = clock.sleep(limitMs, AbortSignal.any([waited.signal, signal])).then(() => undefined);
+      const job = await Promise.race([driving, limit]);
+      waited.abort();
+      return job;
+    },
     async run() {
       while (!stopping.signal.aborted) {
         await sweep().catch((error) => log.error("looking for open jobs failed", { error: errorText(error) }));
@@ -65,21 +65,4 @@ export function jobRunner(composition: Composition): JobRunner {
       await Promise.allSettled(driven.values());
     },
   };
-}
-
-export function driveDeps(composition: Composition): DriveDeps {
-  const { jobs, items, index, clock, log, meter, pipelines, pipelinesOf, destination } = composition;
-  return { jobs, items, index, clock, log, meter, pipelinesOf, pipelineOf: (name) => pipelines.get(name), destination };
-}
-
-async function driveAny(id: string, deps: DriveDeps, composition: Composition, signal: AbortSignal): Promise<Job | undefined> {
-  const job = await deps.jobs.get(id);
-  if (job?.state === "planning") deps.meter.add("persistor.job.started", 1, { kind: job.kind });
-  if (!job || job.kind === "resubmit") return driveJob(id, signal, deps);
-  const { pipeline: name } = job.request as MaintenanceRequest;
-  const pipeline = composition.pipelines.get(name);
-  if (!pipeline)
-    return deps.jobs.update({ ...job, state: "failed", error: `there is no pipeline ${name} any more`, finishedAtMs: deps.clock.nowMs() });
-  await (job.kind === "rebuild" ? rebuildIndex(job, pipeline, { ...deps, signal }) : audit(job, pipeline, { ...deps, signal }));
-  return closeIfDone(id, deps);
 }

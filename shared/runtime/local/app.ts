@@ -7,6 +7,7 @@ import { createAuthorize } from "../auth/authorize.ts";
 import type { Composition } from "../compose.ts";
 import { createApp } from "../http/app.ts";
 import { createHostGuard } from "../http/host-guard.ts";
+import { API_INFO } from "../http/info.ts";
 import type { JobRunner } from "../jobs/runner.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { brokerRoutes } from "./broker-verbs.ts";
@@ -23,8 +24,6 @@ export interface LocalAppParts {
   port(): number;
 }
 
-const INFO = { title: "Persistor", version: "0.1.0", description: "Queries what was archived and sends it again." };
-
 /** The HTTP application of the local host: both APIs, maintenance, the broker's verbs and what every host answers. */
 export function createLocalApp({ composition, broker, runner, metrics, log, cursorSecret, port }: LocalAppParts) {
   const { settings } = composition;
@@ -37,7 +36,7 @@ export function createLocalApp({ composition, broker, runner, metrics, log, curs
     ],
     authorize: createAuthorize(settings.auth),
     hostGuard: createHostGuard({ port, allowedHosts: settings.allowedHosts }),
-    info: INFO,
+    info: API_INFO,
     log,
     metrics,
   });

@@ -7,7 +7,7 @@ import type { Composition } from "../compose.ts";
 import { integerParameter } from "../http/parameters.ts";
 import { notFound } from "../http/problem.ts";
 import { defineRoute, type Route } from "../http/route.ts";
-import type { JobRunner } from "../jobs/runner.ts";
+import type { JobDriver } from "../jobs/driver.ts";
 import { jobView } from "../jobs/views.ts";
 import { failuresDoc, jobDoc, jobsDoc, stateDoc } from "./docs.ts";
 
@@ -18,7 +18,7 @@ const DEFAULT_LIMIT = 100;
 const tags = ["Jobs"];
 
 /** Everything about the jobs of resubmissions. A job of a collection that the caller may not read does not exist for it. */
-export function jobRoutes(composition: Composition, runner: JobRunner): Route[] {
+export function jobRoutes(composition: Composition, driver: JobDriver): Route[] {
   const { jobs, items, clock } = composition;
   const view = async (job: Job) => ({ body: await jobView(job, items, clock.nowMs()) });
   const find = async (id: string, caller: Caller) => visible(await closeIfDone(id, composition), caller);
@@ -102,7 +102,7 @@ export function jobRoutes(composition: Composition, runner: JobRunner): Route[] 
       handler: async ({ params: { id }, body, caller }) => {
         checkPublish(await find(id, caller), caller);
         const job = visible(await resumeJob(id, body?.failed_only ?? false, composition), caller);
-        runner.drive(id).catch(() => undefined);
+        await driver.start(id);
         return view(job);
       },
     }),

@@ -7,7 +7,7 @@ import type { Caller } from "../auth/authorize.ts";
 import type { Composition } from "../compose.ts";
 import { HttpError, notFound } from "../http/problem.ts";
 import { defineRoute, type Reply, type Route, type RouteContext } from "../http/route.ts";
-import type { JobRunner } from "../jobs/runner.ts";
+import type { JobDriver } from "../jobs/driver.ts";
 import { acceptedDoc, answerDoc, dryRunDoc } from "./docs.ts";
 import { idsBody, type ResubmitQuery, rangeBody, requestOf, resubmitQuery, selectFilter, selectIds, selectRange } from "./schemas.ts";
 import { dryRunAnswer, type ResubmitAnswer, submit } from "./submit.ts";
@@ -27,9 +27,9 @@ const responses = {
 };
 
 /** The three ways to ask for a resubmission. */
-export function resubmitRoutes(composition: Composition, runner: JobRunner): Route[] {
+export function resubmitRoutes(composition: Composition, driver: JobDriver): Route[] {
   const handle = (context: RouteContext<{ collection: string }, ResubmitQuery, unknown>, select: () => Selection) =>
-    resubmit(context, select, composition, runner);
+    resubmit(context, select, composition, driver);
   const shared = {
     method: "POST",
     tags: ["Resubmitter"],
@@ -72,7 +72,7 @@ async function resubmit(
   { params: { collection }, query, body, header, caller, signal }: RouteContext<{ collection: string }, ResubmitQuery, unknown>,
   select: () => Selection,
   composition: Composition,
-  runner: JobRunner,
+  driver: JobDriver,
 ): Promise<Reply> {
   checkCollection(collection, caller, composition);
   checkDestination(query.topic, caller, composition);
@@ -90,7 +90,7 @@ async function resubmit(
       signal,
     },
     composition,
-    runner,
+    driver,
   );
   if (submitted.kind === "key_reused") throw new HttpError(422, "the Idempotency-Key was used for another request; use a new key");
   if (submitted.kind === "accepted")

@@ -5,7 +5,7 @@ import { dryRun } from "../../core/resubmit/planner.ts";
 import type { ResubmitRequest } from "../../core/resubmit/request.ts";
 import { msToIso } from "../../core/text.ts";
 import type { Composition } from "../compose.ts";
-import type { JobRunner } from "../jobs/runner.ts";
+import type { JobDriver } from "../jobs/driver.ts";
 import { type CountsView, countsView, indexerErrors } from "../jobs/views.ts";
 
 /** Who asks, and how the answer is wanted. */
@@ -39,7 +39,7 @@ export async function submit(
   request: ResubmitRequest,
   options: SubmitOptions,
   composition: Composition,
-  runner: JobRunner,
+  driver: JobDriver,
 ): Promise<Submitted> {
   const { jobs, clock } = composition;
   const { createdBy, idempotencyKey, requestHash } = options;
@@ -47,13 +47,11 @@ export async function submit(
   const job = await jobs.insert(made);
   if (job.requestHash !== requestHash) return { kind: "key_reused" };
   if (isFinal(job)) return { kind: "answered", answer: await answerOf(job, composition) };
-  const driven = runner.drive(job.id);
-  driven.catch(() => undefined);
-  if (options.respondAsync || job.id !== made.id) return { kind: "accepted", job: job.id };
-  const waited = new AbortController();
-  const limit = clock.sleep(SYNC_LIMIT_MS, AbortSignal.any([waited.signal, options.signal])).then(() => undefined);
-  const ended = await Promise.race([driven, limit]);
-  waited.abort();
+  if (options.respondAsync || job.id !== made.id) {
+    await driver.start(job.id);
+    return { kind: "accepted", job: job.id };
+  }
+  const ended = await driver.work(job.id, SYNC_LIMIT_MS, options.signal);
   if (!ended || !isFinal(ended)) return { kind: "accepted", job: job.id };
   return { kind: "answered", answer: await answerOf(ended, composition) };
 }

@@ -127,7 +127,7 @@ export const DECLARATIONS = {
     shown: "none",
   }),
   PERSISTOR_AUTH: declare({
-    doc: "Who may call what, as JSON: `mode` (`open` or `required`) and `apiKeys`. `npm run api-key` makes a key and its entry.",
+    doc: "Who may call what, as JSON: `mode` (`open` or `required`), `apiKeys` (`npm run api-key` makes a key and its entry), and `issuers` of OpenID Connect tokens, each with `issuer`, `audience` and what its `roles` grant.",
     schema: authSchema,
     fallback: OPEN_AUTH,
     shown: '{"mode": "open"}',
@@ -136,7 +136,7 @@ export const DECLARATIONS = {
     secret: true,
   }),
   PERSISTOR_TRIGGER_AUTH: declare({
-    doc: "Who may call functions that a broker or a scheduler triggers on Google Cloud, as JSON: `audience` and `serviceAccounts` of their tokens.",
+    doc: 'Who may call functions that a broker or a scheduler triggers on Google Cloud, as JSON: `{"mode": "required", "audience", "serviceAccounts"}` of their tokens. `{"mode": "open"}` is for functions whose platform checks the callers itself.',
     schema: triggerAuthSchema.optional(),
     fallback: undefined,
     shown: "nobody",

@@ -65,6 +65,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   const variable = fromFile ? "PERSISTOR_PIPELINES_FILE" : "PERSISTOR_PIPELINES";
   if (faults.length === 0 && Object.keys(pipelines).length === 0)
     faults.push({ path: variable, message: "must be set: name at least one pipeline" });
+  if (host === "cloud") faults.push(...localParts(variable, pipelines, read));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
   return {
@@ -136,6 +137,19 @@ function readPipelinesFile(file: string, faults: InputFault[]): Record<string, P
 }
 
 type Pipelines = Readonly<Record<string, PipelineSettings>>;
+
+/** The parts of one machine keep what they hold in its memory and on its disk, which a function loses. */
+function* localParts(variable: string, pipelines: Pipelines, read: Values): Generator<InputFault> {
+  const message = "is for the local host: a function keeps no disk";
+  for (const [name, { source, store }] of Object.entries(pipelines)) {
+    if (source.broker === "embedded") yield { path: `${variable}.${name}.source.broker`, message };
+    if (store.kind === "fs") yield { path: `${variable}.${name}.store.kind`, message };
+  }
+  for (const [name, { kind }] of Object.entries(read.PERSISTOR_STORES)) {
+    if (kind === "fs") yield { path: `PERSISTOR_STORES.${name}.kind`, message };
+  }
+  if (read.PERSISTOR_INDEX === "sqlite") yield { path: "PERSISTOR_INDEX", message };
+}
 
 /** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */
 function* faultsTogether(variable: string, pipelines: Pipelines, stores: Values["PERSISTOR_STORES"]): Generator<InputFault> {

@@ -12,6 +12,7 @@ export const harness: BrokerHarness = {
     const opened = [broker];
     return {
       broker,
+      gaps: { "missing topics": "the embedded broker makes a topic at its first use" },
       async reopen() {
         await opened.at(-1)?.close();
         const again = await open({}, { dataDir });

@@ -12,6 +12,9 @@ export const gcsStoreSettings = z.strictObject({
 export const gcsProcessSettings = z.strictObject({
   /** Default: what the credentials name. */
   projectId: z.string().min(1).optional(),
-  /** Base URL of a server in place of Cloud Storage, without credentials. */
-  emulatorUrl: z.url().optional(),
+  /** Base URL of a server in place of Cloud Storage, which is used without credentials. */
+  emulatorUrl: z
+    .url({ protocol: /^https?$/, error: "must be a URL that begins with http:// or https://" })
+    .refine((url) => !url.includes("@"), "must hold no credentials")
+    .optional(),
 });

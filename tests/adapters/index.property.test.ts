@@ -1,13 +1,13 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openIndex } from "../../shared/adapters/indexes/sqlite/adapter.ts";
-import { freshContext } from "../../shared/adapters/indexes/sqlite/harness.ts";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { indexes } from "../../shared/adapters/registry.ts";
 import type { Comparison, FieldRef, Filter, Operand } from "../../shared/core/filter/ast.ts";
 import { matches } from "../../shared/core/filter/evaluate.ts";
 import { compareRecords, positionOf } from "../../shared/core/filter/order.ts";
 import type { IndexedValue, IndexRecord } from "../../shared/core/index-record.ts";
 import type { IndexPosition, MetadataIndex } from "../../shared/core/ports/metadata-index.ts";
 import { cutUtf8 } from "../../shared/core/text.ts";
+import { describeAdapters } from "../contract/support-ports.ts";
 import { sampleRecord } from "./index-samples.ts";
 
 const LONG = "a".repeat(1021);
@@ -55,7 +55,7 @@ const attributes = fc.array(fc.tuple(fc.constantFrom(...NAMES.slice(0, 4), ...NA
 function cut(values: [string, IndexedValue][]): Pick<IndexRecord, "attributes" | "truncated_attributes"> {
   const truncated = new Set<string>();
   const kept = values.map(([name, whole]): [string, IndexedValue] => {
-    // SQLite and JSON know no -0.
+    // JSON and SQLite know no -0.
     if (typeof whole === "number") return [name, whole + 0];
     if (typeof whole !== "string" || Buffer.byteLength(whole) <= 1024) return [name, whole];
     truncated.add(name);
@@ -149,15 +149,22 @@ const filter = fc.letrec<{ filter: Filter }>((tie) => ({
   ),
 })).filter;
 
-describe("the SQLite index and the reference evaluator", () => {
+/** What was drawn without the characters U+E000 to U+FFFF, for an emulator that sorts those behind all that come after. */
+function withoutLastOfPlane<T>(drawn: T): T {
+  return JSON.parse(JSON.stringify(drawn).replace(/[\ue000-\uffff]/g, "\u20ac")) as T;
+}
+
+await describeAdapters("the reference evaluator and the index", "indexes", Object.keys(indexes), (harness) => {
   let index: MetadataIndex;
+  let isNarrow: boolean;
   let remove: () => Promise<void>;
   let collections = 0;
 
   beforeAll(async () => {
-    const place = await freshContext();
-    index = await openIndex({}, place.context);
-    remove = place.remove;
+    const fixture = await harness.fresh();
+    index = await fixture.openIndex();
+    isNarrow = fixture.gaps?.["order past U+FFFF"] !== undefined;
+    remove = fixture.dispose;
   });
 
   afterAll(async () => {
@@ -201,7 +208,8 @@ describe("the SQLite index and the reference evaluator", () => {
       filters: fc.array(filter, { minLength: 12, maxLength: 12 }),
       limit: fc.integer({ min: 1, max: 9 }),
     });
-    const property = fc.asyncProperty(drawn, async ({ records, filters, limit }) => {
+    const property = fc.asyncProperty(drawn, async (whole) => {
+      const { records, filters, limit } = isNarrow ? withoutLastOfPlane(whole) : whole;
       const { collection, all } = await filled(records, others);
       for (const asked of filters) {
         const expected = all.filter((record) => matches(asked, record)).sort((a, b) => compareRecords(a, b, "publish"));

@@ -1,0 +1,39 @@
+import { PersistorError } from "../../../core/errors.ts";
+import type { Source } from "../../../core/ports/source.ts";
+import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
+import { createConnection } from "./connection.ts";
+import { closedError } from "./errors.ts";
+import { checkName } from "./names.ts";
+import { createPublisher } from "./publisher.ts";
+import { pubsubSettings } from "./settings.ts";
+import { createSource } from "./source.ts";
+
+/** Opens Google Pub/Sub, or an emulator of it; nothing is connected before its first use. Throws PersistorError `settings_invalid`. */
+export async function open(settings: AdapterSettings, _context: AdapterContext): Promise<Broker> {
+  const parsed = parse(settings);
+  const publisher = createPublisher(createConnection("PublisherClient", parsed));
+  const sources = new Set<Source>();
+  let isClosed = false;
+  return {
+    publisher,
+    async openSource(source) {
+      if (isClosed) throw closedError();
+      checkName("topics", source.topic);
+      checkName("subscriptions", source.subscription);
+      const opened = createSource(createConnection("SubscriberClient", parsed), source);
+      sources.add(opened);
+      return opened;
+    },
+    async close() {
+      isClosed = true;
+      await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
+    },
+  };
+}
+
+function parse(settings: AdapterSettings) {
+  const parsed = pubsubSettings.safeParse(settings);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  throw new PersistorError("settings_invalid", `opening Pub/Sub: ${faults.join("; ")}`);
+}

@@ -1,0 +1,24 @@
+import { IndexError } from "../../../core/errors.ts";
+import type { AdapterSettings, JobDatabase } from "../../registry.ts";
+import { type Connection, openConnection } from "./connection.ts";
+import { type MongodbIndex, openMetadataIndex } from "./metadata-index.ts";
+import { mongodbSettings } from "./settings.ts";
+
+/** Opens the metadata index of a database; nothing is sent before its first use. Throws IndexError `settings_invalid`. */
+export async function openIndex(settings: AdapterSettings): Promise<MongodbIndex> {
+  return openMetadataIndex(connectionOf(settings));
+}
+
+/** Opens the job store and the work items of a database; nothing is sent before their first use. Throws IndexError `settings_invalid`. */
+export async function openJobs(settings: AdapterSettings): Promise<JobDatabase> {
+  // Loaded here: a function that only indexes or queries needs none of it.
+  const { openJobDatabase } = await import("./jobs.ts");
+  return openJobDatabase(connectionOf(settings));
+}
+
+function connectionOf(settings: AdapterSettings): Connection {
+  const parsed = mongodbSettings.safeParse(settings);
+  if (parsed.success) return openConnection(parsed.data);
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  throw new IndexError("settings_invalid", `opening the index mongodb: ${faults.join("; ")}`);
+}

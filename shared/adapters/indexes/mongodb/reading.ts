@@ -1,0 +1,52 @@
+import type { FindCursor } from "mongodb";
+import type { IndexRecord } from "../../../core/index-record.ts";
+import type { FindOptions } from "../../../core/ports/metadata-index.ts";
+import { type KnownCollection, SORTS } from "./collections.ts";
+import { allOf, behind } from "./compile.ts";
+import { type RecordDocument, recordOf, UNREAD, UNREAD_PLACES } from "./documents.ts";
+import { type Plan, planFind } from "./plan.ts";
+import type { Prober } from "./probe.ts";
+
+/** Records of one answer of the server: what is held twice, as documents and as records, is no more. */
+const ANSWER_RECORDS = 2000;
+
+/** So many hits are always few, and more are never. */
+const LEAST_FEW_HITS = 1000;
+const MOST_FEW_HITS = 10_000;
+/** What asking an index about one hit costs, measured in records walked. */
+const PROBE_COST = 4;
+
+/** One page of `find`, in its order. */
+export async function findRecords(known: KnownCollection, options: FindOptions, prober: Prober): Promise<IndexRecord[]> {
+  const { filter, order, after, offset = 0, limit, withoutAttributes = false } = options;
+  // A walk looks at records / hits for each of the page, a lookup at all hits: equal where hits² = page × records.
+  const equalHits = Math.floor(Math.sqrt((limit + offset) * known.records) / PROBE_COST);
+  const fewHits = Math.min(MOST_FEW_HITS, Math.max(LEAST_FEW_HITS, equalHits));
+  const plan: Plan = await planFind(known, { filter, order, fewHits }, prober);
+  const query = after ? allOf([behind(after), plan.query]) : plan.query;
+  return collected(
+    known.collection.find(query, {
+      sort: SORTS[order],
+      skip: offset,
+      limit,
+      batchSize: Math.min(limit, ANSWER_RECORDS),
+      projection: withoutAttributes ? UNREAD_PLACES : UNREAD,
+      hint: plan.hint,
+    }),
+  );
+}
+
+/** The records of these ids that exist. */
+export function getRecords({ collection }: KnownCollection, ids: readonly string[]): Promise<IndexRecord[]> {
+  return collected(collection.find({ _id: { $in: [...new Set(ids)] } }, { batchSize: ANSWER_RECORDS, projection: UNREAD }));
+}
+
+async function collected(cursor: FindCursor<RecordDocument>): Promise<IndexRecord[]> {
+  const records: IndexRecord[] = [];
+  try {
+    while (await cursor.hasNext()) for (const document of cursor.readBufferedDocuments()) records.push(recordOf(document));
+  } finally {
+    await cursor.close();
+  }
+  return records;
+}

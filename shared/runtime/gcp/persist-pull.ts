@@ -1,0 +1,77 @@
+import type { HttpFunction } from "@google-cloud/functions-framework";
+import { createTriggerAuth } from "../auth/trigger-auth.ts";
+import { HttpError } from "../http/problem.ts";
+import { persistSource } from "../persist-source.ts";
+import { type TriggerRequest, triggerHandler } from "./handler.ts";
+import { pipelineNameOf } from "./persist-push.ts";
+import type { FunctionProcess } from "./process.ts";
+
+const NAME = "persist-pull";
+/** A scheduler waits for its answer for 30 minutes at most (https://cloud.google.com/scheduler/docs/reference/rest). */
+const MAX_SECONDS = 1_500;
+const DEFAULT_SECONDS = 240;
+/** What is under way when the time is over is still stored and settled. */
+const GRACE_MS = 60_000;
+const BATCHES_IN_FLIGHT = 4;
+/** A batch that is not full after this time ends the drain. */
+const BATCH_WAIT_MS = 2_000;
+
+/** Persists what waits in the subscription of `/persist-pull/{pipeline}`, until what waited is stored or `?seconds=` are over; for a scheduler. */
+export function persistPulls(process: FunctionProcess): HttpFunction {
+  const stopping = new AbortController();
+  const running = new Set<Promise<unknown>>();
+  process.beforeClose(() => {
+    stopping.abort();
+    return Promise.allSettled(running);
+  });
+
+  const drain = async (name: string, budgetMs: number) => {
+    const { clock, log } = process;
+    const startedMs = clock.nowMs();
+    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(budgetMs)]);
+    const pipeline = await process.pipeline(name);
+    const source = await process.openSource(name);
+    try {
+      const { stored, released, batches, ...rest } = await persistSource(pipeline, source, process, {
+        signal,
+        batchesInFlight: BATCHES_IN_FLIGHT,
+        maxWaitMs: BATCH_WAIT_MS,
+        untilDrained: true,
+      });
+      const seconds = (clock.nowMs() - startedMs) / 1000;
+      const answer = {
+        pipeline: name,
+        stored,
+        dead_lettered: rest["dead-lettered"],
+        released,
+        batches,
+        seconds,
+        is_drained: !signal.aborted,
+      };
+      log.info("drained a subscription", answer);
+      return answer;
+    } finally {
+      await source.close();
+    }
+  };
+
+  const authorize = createTriggerAuth(process.settings.triggerAuth);
+  return triggerHandler(process, { name: NAME, limitMs: MAX_SECONDS * 1000 + GRACE_MS, authorize }, async (request) => {
+    if (request.method !== "POST") throw new HttpError(405, "a drain is asked for by POST", { headers: { allow: "POST" } });
+    const drained = drain(pipelineNameOf(request.segments, process), secondsOf(request) * 1000);
+    running.add(drained);
+    try {
+      return { status: 200, body: await drained };
+    } finally {
+      running.delete(drained);
+    }
+  });
+}
+
+function secondsOf({ query }: TriggerRequest): number {
+  const { seconds: text = String(DEFAULT_SECONDS) } = query;
+  const seconds = typeof text === "string" && /^\d+$/.test(text) ? Number(text) : 0;
+  if (seconds >= 1 && seconds <= MAX_SECONDS) return seconds;
+  const message = `must be a whole number from 1 to ${MAX_SECONDS}`;
+  throw new HttpError(400, `the parameter seconds ${message}`, { members: { errors: [{ path: "seconds", message }] } });
+}

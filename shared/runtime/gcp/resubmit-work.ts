@@ -1,0 +1,80 @@
+import type { HttpFunction } from "@google-cloud/functions-framework";
+import { errorText } from "../../core/errors.ts";
+import { OPEN_STATES } from "../../core/ports/job-store.ts";
+import { createTriggerAuth } from "../auth/trigger-auth.ts";
+import { type Composition, composed } from "../compose.ts";
+import { HttpError } from "../http/problem.ts";
+import type { JobDriver } from "../jobs/driver.ts";
+import { handedOver, jobOfWorkMessage } from "../jobs/handed-over.ts";
+import { openedOnce } from "../opened-once.ts";
+import { type TriggerReply, type TriggerRequest, triggerHandler } from "./handler.ts";
+import type { FunctionProcess } from "./process.ts";
+import { readPush } from "./push-source.ts";
+import { workTarget } from "./work-topic.ts";
+
+const NAME = "resubmit-work";
+const SWEEP = "sweep";
+/** Pub/Sub pushes again what is not answered within 10 minutes. */
+const DRIVE_MS = 8 * 60_000;
+const LIMIT_MS = 9.5 * 60_000;
+const JOBS_SWEPT = 1_000;
+
+/** Works the jobs that the work topic names; a scheduler's POST to `/resubmit-work/sweep` takes up those that nobody works. */
+export function resubmitWork(process: FunctionProcess): HttpFunction {
+  const stopping = new AbortController();
+  const running = new Set<Promise<unknown>>();
+  process.beforeClose(() => {
+    stopping.abort();
+    return Promise.allSettled(running);
+  });
+  const open = openedOnce(async () => {
+    const composition = await composed(process);
+    return { composition, driver: handedOver(composition, () => workTarget(process)) };
+  });
+
+  const work = async (request: TriggerRequest): Promise<TriggerReply> => {
+    const topic = process.settings.workTopic?.topic ?? "";
+    const pushed = readPush(request, { id: topic, topic }, process.clock.nowMs());
+    const id = "message" in pushed ? readJob(pushed.message.payload, process) : undefined;
+    // What names no job never will: there is nothing in it to lose.
+    if (id === undefined) return { status: 204 };
+    const { driver } = await open();
+    const worked = driver.work(id, DRIVE_MS, stopping.signal);
+    running.add(worked);
+    try {
+      await worked;
+      return { status: 204 };
+    } finally {
+      running.delete(worked);
+    }
+  };
+
+  const authorize = createTriggerAuth(process.settings.triggerAuth);
+  return triggerHandler(process, { name: NAME, limitMs: LIMIT_MS, authorize }, async (request) => {
+    if (request.method !== "POST") throw new HttpError(405, "work is handed over by POST", { headers: { allow: "POST" } });
+    if (request.segments[0] !== SWEEP) return work(request);
+    const { composition, driver } = await open();
+    return { status: 200, body: { taken_up: await sweep(composition, driver) } };
+  });
+}
+
+function readJob(payload: Uint8Array, { log }: FunctionProcess): string | undefined {
+  try {
+    return jobOfWorkMessage(payload);
+  } catch (error) {
+    log.error("a work message names no job", { error: errorText(error) });
+    return undefined;
+  }
+}
+
+/** Hands over the open jobs of which no work item is under a living lease. */
+async function sweep({ jobs, items, clock }: Composition, driver: JobDriver): Promise<number> {
+  let count = 0;
+  for (const { id } of await jobs.list({ states: OPEN_STATES, limit: JOBS_SWEPT })) {
+    const leased = await items.list(id, { states: ["leased"], limit: 100 });
+    if (leased.some(({ leaseUntilMs }) => leaseUntilMs > clock.nowMs())) continue;
+    await driver.start(id);
+    count++;
+  }
+  return count;
+}

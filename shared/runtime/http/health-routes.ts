@@ -1,0 +1,70 @@
+import { z } from "zod";
+import type { Clock } from "../../core/clock.ts";
+import { errorText } from "../../core/errors.ts";
+import type { Pipeline } from "../../core/pipeline.ts";
+import { HttpError } from "./problem.ts";
+import { defineRoute, type Route } from "./route.ts";
+
+/** A call of a port that a working adapter answers at once. */
+export type Probe = () => Promise<unknown>;
+
+const READY_LIMIT_MS = 2_000;
+const portDoc = z.object({ port: z.string(), ok: z.boolean(), detail: z.string().optional() });
+const tags = ["Host"];
+
+/** Whether the process lives, and whether its ports answer. */
+export function healthRoutes(probes: () => Readonly<Record<string, Probe>>, clock: Clock): Route[] {
+  return [
+    defineRoute({
+      method: "GET",
+      path: "/healthz",
+      operationId: "getHealth",
+      summary: "Whether the process lives",
+      tags,
+      access: "public",
+      quiet: true,
+      responses: { 200: { description: "It lives.", schema: z.object({ status: z.literal("ok") }) } },
+      handler: () => ({ body: { status: "ok" } }),
+    }),
+    defineRoute({
+      method: "GET",
+      path: "/readyz",
+      operationId: "getReadiness",
+      summary: "Whether every port answers",
+      tags,
+      access: "public",
+      quiet: true,
+      responses: { 200: { description: "All do. Else 503 names those that do not.", schema: z.object({ ports: z.array(portDoc) }) } },
+      handler: async () => {
+        const ports = await Promise.all(Object.entries(probes()).map(([port, probe]) => check(port, probe, clock)));
+        const closed = ports.filter(({ ok }) => !ok).map(({ port }) => port);
+        if (closed.length > 0) throw new HttpError(503, `not ready: ${closed.join(", ")}`, { members: { ports } });
+        return { body: { ports } };
+      },
+    }),
+  ];
+}
+
+/** Probes of the stores of pipelines. */
+export function storeProbes(pipelines: Iterable<Pipeline>): Record<string, Probe> {
+  const stores = new Map([...pipelines].map(({ store }) => [`store ${store.name}`, store.objects]));
+  return Object.fromEntries(
+    [...stores].map(([name, store]) => [name, async () => store.list("persistor-readiness/")[Symbol.asyncIterator]().next()]),
+  );
+}
+
+async function check(port: string, probe: Probe, clock: Clock): Promise<z.output<typeof portDoc>> {
+  const answered = new AbortController();
+  const late = clock.sleep(READY_LIMIT_MS, answered.signal).then(() => {
+    throw new Error(`no answer within ${READY_LIMIT_MS} ms`);
+  });
+  try {
+    await Promise.race([probe(), late]);
+    return { port, ok: true };
+  } catch (error) {
+    return { port, ok: false, detail: errorText(error) };
+  } finally {
+    late.catch(() => undefined);
+    answered.abort();
+  }
+}

@@ -1,0 +1,60 @@
+import { type Outcome, persist } from "../core/persist/persist.ts";
+import type { Pipeline } from "../core/pipeline.ts";
+import type { Delivery, Source } from "../core/ports/source.ts";
+import { invocation } from "./invocation.ts";
+import type { Ports } from "./ports.ts";
+import { pull } from "./pull.ts";
+import { settle } from "./settle.ts";
+
+export interface PersistSourceOptions {
+  /** Ends the pulling; what is under way is stored and settled. */
+  signal: AbortSignal;
+  batchesInFlight: number;
+  /** Default: the pipeline's. */
+  maxWaitMs?: number;
+  /** As for `pull`. */
+  untilDrained?: boolean;
+}
+
+/** What became of the messages that were pulled. */
+export type PersistCounts = Record<Outcome["kind"], number> & { batches: number };
+
+const BATCH_LIMIT_MS = 60_000;
+
+/** Persists what a source delivers, batch by batch, and settles it. Returns what became of it all; throws where `untilDrained` and the source fails. */
+export async function persistSource(
+  pipeline: Pipeline,
+  source: Source,
+  ports: Pick<Ports, "settings" | "clock" | "log" | "meter">,
+  options: PersistSourceOptions,
+): Promise<PersistCounts> {
+  const { clock, log, meter, settings } = ports;
+  const { signal, batchesInFlight, untilDrained } = options;
+  const { maxMessages, maxBytes } = pipeline.batch;
+  const maxWaitMs = options.maxWaitMs ?? settings.pipelines[pipeline.name]?.batch.maxWaitMs ?? 0;
+  const counts: PersistCounts = { batches: 0, stored: 0, "dead-lettered": 0, released: 0 };
+  const handle = invocation(
+    "persist",
+    async (deliveries: readonly Delivery[], run) => {
+      const messages = deliveries.map(({ message }) => message);
+      const outcomes = await persist(pipeline, messages, { clock, meter, log: run.log, signal: run.signal });
+      counts.batches++;
+      for (const { kind } of outcomes) counts[kind]++;
+      await settle(source, deliveries, outcomes, meter);
+    },
+    { limitMs: BATCH_LIMIT_MS, log, metrics: meter },
+  );
+  const receive = { maxMessages, maxBytes, maxWaitMs };
+  await pull({
+    source,
+    receive,
+    handle: (deliveries) => handle(deliveries, { signal }),
+    batchesInFlight,
+    clock,
+    log,
+    meter,
+    signal,
+    untilDrained,
+  });
+  return counts;
+}
