@@ -86,7 +86,7 @@ async function drain(cloud: GcpCloud, count: number): Promise<Drained> {
   const token = await cloud.triggerToken();
   const startMs = Date.now();
   const answer = await post<{ stored: number; seconds: number }>(`${url}/${FUNCTION}/${FLIGHTS}`, token);
-  if (answer.stored < count) throw new Error(`draining ${count} messages: the answer is ${JSON.stringify(answer)}`);
+  if (answer.stored < count) throw new Error(`draining ${count} messages: the answer is ${JSON.stringify(answer)}\n${service.output()}`);
   const { lastMs } = await listStored(cloud, "raw/");
   const { pid } = service;
   return { ms: lastMs - startMs, answeredS: answer.seconds, peakRssMb: peakRssMb(pid), cpuS: cpuSeconds(pid) };

@@ -42,9 +42,7 @@ export type BrokerGap =
   /** What a source has not handed over is free for another one. */
   | "taking ahead"
   /** A topic that nobody made is missing. */
-  | "missing topics"
-  /** Sequences rise. */
-  | "sequence";
+  | "missing topics";
 
 export interface StoreFixture {
   readonly store: ObjectStore;

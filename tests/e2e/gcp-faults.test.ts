@@ -159,7 +159,7 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
     const status = await postPush(cloud, "bucketless", token, { messageId: "1", data: "eA==" });
     expect(status).toBe(503);
     const output = cloud.functions.persist.service.output();
-    expect(output).toMatch(/no-such-bucket[^\n]*create it/);
+    expect(output).toMatch(/no-such-bucket[^\n]*create the bucket/);
   }, 60_000);
 
   test("end a resubmission to a missing topic with a clear error", async () => {
@@ -214,9 +214,14 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
     const { body } = await call(cloud, "query", "GET", "/indexer/exact/plain/plain_large");
     expect(body).toMatchObject({ payload_size: 10_000_000, additional_metadata: attributes });
     const letters = await countOf(cloud, "dead-letter");
-    expect(await postPush(cloud, "small", token, { messageId: "large", data: large })).toBe(204);
+    const tooLarge = Buffer.alloc(9_900_000, "9876543210").toString("base64");
+    expect(await postPush(cloud, "small", token, { messageId: "large", data: tooLarge })).toBe(204);
     await indexed(cloud, "dead-letter", letters + 1);
     expect(await countOf(cloud, "small")).toBe(0);
+    const redriven = await resubmitted(cloud, "query/dead-letter?topic=replay", {
+      filters: [{ "additional_metadata.persistor-pipeline": "small", "additional_metadata.deadLetterErrorCategory": "too_large" }],
+    });
+    expect(redriven).toMatchObject({ status: 200, summary: { published_count: 1, verified_count: 1 } });
   }, 120_000);
 
   test("open to nobody but the accounts of the settings", async () => {

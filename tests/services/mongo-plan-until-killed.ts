@@ -4,7 +4,7 @@ import { openJobDatabase } from "../../shared/adapters/indexes/mongodb/jobs.ts";
 import { sampleEntries, sampleItem } from "../adapters/job-samples.ts";
 
 /* Run as a process of its own, to be killed: plans and works the job `job` of the database given, and tells each step that is confirmed. */
-const [uri, database, round] = process.argv.slice(2) as [string, string, string];
+const [uri, database, name] = process.argv.slice(2) as [string, string, string];
 const STEP_ITEMS = 3;
 const { jobs, items } = openJobDatabase(openConnection({ uri, database }));
 await jobs.get("job");
@@ -12,7 +12,7 @@ writeSync(1, "ready \n");
 
 async function planOn(planner: number): Promise<never> {
   for (let i = 0; ; i++) {
-    const step = `${round}-${planner}-${i}`;
+    const step = `${name}-${planner}-${i}`;
     const job = await jobs.get("job");
     if (!job) throw new Error("there is no job");
     const planned = Array.from({ length: STEP_ITEMS }, (_, n) =>

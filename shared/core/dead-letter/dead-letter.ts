@@ -65,14 +65,17 @@ async function outgoingOf(pipeline: Pipeline, publisher: Publisher, letter: Dead
   const whole: OutgoingMessage = { ...contentOf(message), attributes: [...message.attributes, ...lettersAttributes(pipeline, letter)] };
   if (contentSize(whole) <= publisher.limits.maxMessageBytes && publisher.cannotCarry(whole) === undefined) return whole;
   const key = await storeOverflow(pipeline, letter.record);
-  return {
-    ...contentOf(message),
+  const pointer: OutgoingMessage = {
     payloadKind: "null",
     payload: new Uint8Array(0),
-    key: null,
-    system: [],
     attributes: [...lettersAttributes(pipeline, letter), stringAttribute(LOCATION_NAME, key)],
+    system: [],
+    key: null,
+    orderingKey: "",
+    contentType: "",
   };
+  // Not every broker knows a payload that is absent.
+  return publisher.cannotCarry(pointer) === undefined ? pointer : { ...pointer, payloadKind: "bytes" };
 }
 
 function lettersAttributes(pipeline: Pipeline, { record, category, reason }: DeadLetter): Attribute[] {
@@ -139,10 +142,10 @@ export async function redriven(content: MessageContent, placeOf: (pipeline: stri
 }
 
 /** A pointer has our attributes and no other, ours last; a message's own attribute of that name comes before ours. */
-function isPointer({ payloadKind, attributes }: MessageContent): boolean {
+function isPointer({ payload, attributes }: MessageContent): boolean {
   const names = new Set(attributes.map(({ name }) => name));
   return (
-    payloadKind === "null" &&
+    payload.length === 0 &&
     attributes.length === LETTER_NAMES.length + 1 &&
     attributes[0]?.name !== LOCATION_NAME &&
     [...LETTER_NAMES, LOCATION_NAME].every((name) => names.has(name))

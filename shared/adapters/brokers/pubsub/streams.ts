@@ -3,12 +3,13 @@ import { backOffMs } from "../../../core/retry.ts";
 import type { PullStream } from "./connection.ts";
 import { createHealth, type Health } from "./health.ts";
 import type { ReceivedFields } from "./methods.ts";
+import { readStream } from "./reading.ts";
 
 export interface StreamsOptions {
   /** Opens a stream and asks for deliveries on it. */
   open(): Promise<PullStream>;
   onDeliveries(received: readonly ReceivedFields[]): void;
-  /** Called when streams begin to fail. */
+  /** Called whenever a stream fails. */
   onFailure(): void;
 }
 
@@ -26,8 +27,6 @@ export interface Streams {
 /** One stream of Pub/Sub carries up to 10 MB a second; the emulator's carries 1,900 messages. */
 export const STREAMS = 16;
 const BACK_OFF = { firstDelayMs: 100, maxDelayMs: 5_000 } as const;
-/** Pub/Sub closes streams on which the client says nothing. */
-const PING_EVERY_MS = 30_000;
 
 export function createStreams({ open, onDeliveries, onFailure }: StreamsOptions): Streams {
   const health = createHealth(onFailure);
@@ -37,59 +36,41 @@ export function createStreams({ open, onDeliveries, onFailure }: StreamsOptions)
   let started = 0;
 
   const startUpTo = (count: number) => {
-    if (!running) return;
-    while (started < count) {
-      started++;
-      void keepOpen(running.signal);
-    }
+    for (; running && started < count; started++) void keepOpen(running.signal);
   };
   const keepOpen = async (signal: AbortSignal): Promise<void> => {
     for (let failures = 0; !signal.aborted; ) {
-      let delivered = false;
-      const error = await readStream(signal, () => {
-        delivered = true;
+      let hasDelivered = false;
+      const error = await readOnce(signal, () => {
+        hasDelivered = true;
       });
       if (signal.aborted) return;
       health.failed(error);
-      failures = delivered ? 1 : failures + 1;
+      failures = hasDelivered ? 1 : failures + 1;
       await sleep(backOffMs(failures, BACK_OFF), undefined, { signal }).catch(() => undefined);
     }
   };
-  /** Resolves with why the stream ended. */
-  const readStream = async (signal: AbortSignal, delivered: () => void): Promise<unknown> => {
-    const { promise, resolve } = Promise.withResolvers<unknown>();
-    const end = () => resolve(undefined);
-    let stream: PullStream | undefined;
+  /** Resolves with why the stream ended, or did not open. */
+  const readOnce = async (signal: AbortSignal, delivered: () => void): Promise<unknown> => {
+    let stream: PullStream;
     try {
       stream = await open();
     } catch (error) {
       return error;
     }
-    signal.addEventListener("abort", end);
-    let isEnded = signal.aborted;
-    if (isEnded) end();
-    const ping = setInterval(() => stream.write({}), PING_EVERY_MS);
     const stopWatching = health.watch();
-    stream.on("error", resolve).on("end", end);
-    stream.on("data", ({ receivedMessages }: { receivedMessages: ReceivedFields[] }) => {
-      if (isEnded) return;
+    reading.add(stream);
+    const ended = readStream(stream, signal, (received) => {
       delivered();
       health.succeeded();
-      onDeliveries(receivedMessages);
+      onDeliveries(received);
       startUpTo(STREAMS);
     });
     if (isPaused) stream.pause();
-    reading.add(stream);
-    try {
-      return await promise;
-    } finally {
-      isEnded = true;
+    return ended.finally(() => {
       reading.delete(stream);
-      clearInterval(ping);
       stopWatching();
-      signal.removeEventListener("abort", end);
-      stream.cancel();
-    }
+    });
   };
   return {
     health,

@@ -11,7 +11,7 @@ const BATCH_ITEMS = 100;
 const BATCH_BYTES = 4_000_000;
 
 /** A plan step whose items stand among the drafts, where nobody sees them until a job carries `pending`. */
-export interface DraftedPlan {
+interface DraftedPlan {
   pending: PendingPlan;
   items: readonly ItemDocument[];
 }
