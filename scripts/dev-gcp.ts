@@ -53,7 +53,7 @@ try {
     pushed: ["orders", "dead-letter"],
     ports: PORTS,
   });
-  show(cloud);
+  show(cloud, await cloud.triggerToken());
   await stopped;
   console.log("Stopping.");
   await cloud.stop();
@@ -63,7 +63,7 @@ try {
 }
 process.exit();
 
-function show({ functions, emulator, gcs, mongo, bucket, projectId, apiKey }: GcpCloud): void {
+function show({ functions, emulator, gcs, mongo, bucket, projectId, apiKey }: GcpCloud, token: string): void {
   console.log(`
 Pub/Sub emulator  ${emulator.host}  (project ${projectId})
 Cloud Storage     ${gcs.url}  (bucket ${bucket})
@@ -75,6 +75,7 @@ ${Object.entries(functions)
 Topic orders is pushed to persist/orders; topic clicks waits until persist-pull/clicks is called.
 
 export PERSISTOR_KEY=${apiKey}
+export SCHEDULER_TOKEN=${token}
 
 Stop with Ctrl-C; nothing is kept.`);
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { JobStore } from "../core/ports/job-store.ts";
+import type { Log } from "../core/ports/log.ts";
 import type { MetadataIndex } from "../core/ports/metadata-index.ts";
 import type { ObjectStore } from "../core/ports/object-store.ts";
 import type { Publisher } from "../core/ports/publisher.ts";
@@ -27,6 +28,14 @@ export interface Broker {
 export interface AdapterContext {
   /** Folder of the embedded parts. */
   dataDir: string;
+  /** Where an adapter tells the operator what it found. Default: nowhere. */
+  log?: Log;
+}
+
+/** An index that may also say what slows it down. */
+export interface OpenedIndex extends MetadataIndex {
+  /** What the operator should mend, in a sentence; undefined where nothing is known to be wrong. */
+  advice?(): string | undefined;
 }
 
 /** An adapter's own settings, by the names of its `settings.ts`; it checks them itself. */
@@ -48,7 +57,7 @@ export interface StoreAdapter {
 }
 
 export interface IndexAdapter {
-  openIndex(settings: AdapterSettings, context: AdapterContext): Promise<MetadataIndex>;
+  openIndex(settings: AdapterSettings, context: AdapterContext): Promise<OpenedIndex>;
   openJobs(settings: AdapterSettings, context: AdapterContext): Promise<JobDatabase>;
 }
 

@@ -1,7 +1,7 @@
 import type { EmbeddedBroker } from "../adapters/brokers/embedded/adapter.ts";
+import type { OpenedIndex } from "../adapters/registry.ts";
 import type { Pipeline } from "../core/pipeline.ts";
 import type { JobStore } from "../core/ports/job-store.ts";
-import type { MetadataIndex } from "../core/ports/metadata-index.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
 import { createPorts, type PortOptions, type Ports } from "./ports.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -11,7 +11,7 @@ export type { PortWrappers } from "./ports.ts";
 /** Everything that the settings name, open: for processes that serve all of it. */
 export interface Composition extends Omit<Ports, "pipeline" | "index" | "jobs"> {
   pipelines: ReadonlyMap<string, Pipeline>;
-  index: MetadataIndex;
+  index: OpenedIndex;
   jobs: JobStore;
   items: WorkItems;
   /** The broker of this machine. */

@@ -4,6 +4,7 @@ import {
   brokers,
   indexes,
   type JobDatabase,
+  type OpenedIndex,
   type SourceSettings,
   type StoreAdapter,
   stores,
@@ -13,7 +14,6 @@ import { InvalidInput } from "../core/errors.ts";
 import { parsePathMask } from "../core/object-name.ts";
 import type { Pipeline, TopicTarget } from "../core/pipeline.ts";
 import type { Log } from "../core/ports/log.ts";
-import type { MetadataIndex } from "../core/ports/metadata-index.ts";
 import type { ObjectStore } from "../core/ports/object-store.ts";
 import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
@@ -34,7 +34,7 @@ export interface Ports {
   readonly meter: FlushedMeter;
   /** A pipeline with its ports open. Throws InvalidInput where the settings name none; the adapters' errors. */
   pipeline(name: string): Promise<Pipeline>;
-  index(): Promise<MetadataIndex>;
+  index(): Promise<OpenedIndex>;
   jobs(): Promise<JobDatabase>;
   broker(name: BrokerName): Promise<Broker>;
   /** The source of a pipeline. */
@@ -55,7 +55,7 @@ export interface PortWrappers {
   store?(store: ObjectStore): ObjectStore;
   publisher?(publisher: Publisher): Publisher;
   source?(source: Source): Source;
-  index?(index: MetadataIndex): MetadataIndex;
+  index?(index: OpenedIndex): OpenedIndex;
   items?(items: WorkItems): WorkItems;
 }
 
@@ -71,7 +71,7 @@ const DESTINATION_NAME = /^[A-Za-z0-9][A-Za-z0-9._~+%-]{0,254}$/;
 
 /** The ports that the settings name; none is open yet. */
 export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }: PortOptions): Ports {
-  const context = { dataDir: settings.dataDir };
+  const context = { dataDir: settings.dataDir, log };
   const closers: (() => Promise<void>)[] = [];
   const opened = <T extends { close(): Promise<void> }>(port: T): T => {
     closers.push(() => port.close());

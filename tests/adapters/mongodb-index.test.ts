@@ -18,6 +18,7 @@ import { fieldOf, nameOf, recordCollection } from "../../shared/adapters/indexes
 import { type Filter, MATCH_ALL } from "../../shared/core/filter/ast.ts";
 import { parseFilter } from "../../shared/core/filter/parse.ts";
 import type { IndexedValue } from "../../shared/core/index-record.ts";
+import { NO_LOG } from "../../shared/core/ports/log.ts";
 import type { FindOptions } from "../../shared/core/ports/metadata-index.ts";
 import { describeWhere } from "../contract/support-ports.ts";
 import { freePort } from "../services/child.ts";
@@ -176,10 +177,10 @@ describeWhere(harness.missing?.(), "the index on MongoDB's protocol", () => {
 
   it("opens and closes without its server, since nothing is sent before its first use", async () => {
     const uri = `mongodb://127.0.0.1:${await freePort()}/?serverSelectionTimeoutMS=200`;
-    const other = await openIndex({ uri });
+    const other = await openIndex({ uri }, { dataDir: "" });
     await other.close();
     await expect(other.find("orders", PAGE)).rejects.toMatchObject({ code: "index_unavailable" });
-    await expect(openIndex({ uri, database: "not/a name" })).rejects.toMatchObject({ code: "settings_invalid" });
+    await expect(openIndex({ uri, database: "not/a name" }, { dataDir: "" })).rejects.toMatchObject({ code: "settings_invalid" });
   });
 
   it("shares one client between all that is open on a server", async () => {
@@ -286,12 +287,16 @@ describeWhere(harness.missing?.(), "the index on MongoDB's protocol", () => {
   });
 
   it("makes the other indexes where the server knows no wildcard", async () => {
-    const other = openMetadataIndex({ ...openConnection(settings), db: async () => withoutWildcards(db) });
+    const warnings: string[] = [];
+    const log = { ...NO_LOG, warn: (event: string) => void warnings.push(event) };
+    const other = openMetadataIndex({ ...openConnection(settings), db: async () => withoutWildcards(db) }, log);
     await other.upsert("orders", sampleRecords(5));
     const filter = parseFilter({ all: [{ "additional_metadata.number": "3" }] });
     expect(await other.find("orders", { ...PAGE, filter })).toEqual([sampleRecord(3)]);
     expect(sent("find").at(-1)?.["hint"]).toBe(BY_TIME);
     expect(other.findings.attributeIndexes).toBe("no");
+    expect(other.advice?.()).toMatch(/no wildcard indexes/);
+    expect(warnings).toEqual(["the index is slow"]);
     await other.close();
   });
 

@@ -197,7 +197,11 @@ function indexTopicsOf(pipelines: Settings["pipelines"]): string[] {
   return [...new Set(Object.values(pipelines).flatMap(({ index }) => (index ? [index.topic] : [])))];
 }
 
-async function makeTopics(pubsub: PubSub, { pipelines, destinations = {}, workTopic }: Settings, ordered: ReadonlySet<string>): Promise<void> {
+async function makeTopics(
+  pubsub: PubSub,
+  { pipelines, destinations = {}, workTopic }: Settings,
+  ordered: ReadonlySet<string>,
+): Promise<void> {
   const wanted: { topic: string; subscription: string; ackDeadlineSeconds: number }[] = [
     ...Object.values(pipelines).map(({ source }) => ({ ...source, ackDeadlineSeconds: ACK_DEADLINE_S })),
     ...indexTopicsOf(pipelines).map((topic) => ({

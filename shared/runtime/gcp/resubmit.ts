@@ -1,7 +1,7 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import { adminRoutes } from "../admin/routes.ts";
 import { composed } from "../compose.ts";
-import { healthRoutes, storeProbes } from "../http/health-routes.ts";
+import { healthRoutes, indexProbe, storeProbes } from "../http/health-routes.ts";
 import { handedOver } from "../jobs/handed-over.ts";
 import { jobRoutes } from "../resubmitter/job-routes.ts";
 import { resubmitRoutes } from "../resubmitter/resubmit-routes.ts";
@@ -16,7 +16,7 @@ export function resubmitterApi(process: FunctionProcess): HttpFunction {
     const driver = handedOver(composition, () => workTarget(process));
     const { index, jobs, clock, collections, pipelines } = composition;
     const probes = {
-      index: () => index.get(collections()[0]?.name ?? "none", ["none"]),
+      index: indexProbe(index, collections),
       jobs: () => jobs.list({ limit: 1 }),
       ...storeProbes(pipelines.values()),
     };

@@ -1,12 +1,22 @@
 import { z } from "zod";
+import type { OpenedIndex } from "../../adapters/registry.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorText } from "../../core/errors.ts";
+import { MATCH_ALL } from "../../core/filter/ast.ts";
 import type { Pipeline } from "../../core/pipeline.ts";
 import { HttpError } from "./problem.ts";
 import { defineRoute, type Route } from "./route.ts";
 
-/** A call of a port that a working adapter answers at once. */
+/** A call of a port that a working adapter answers at once; a text is told beside. */
 export type Probe = () => Promise<unknown>;
+
+/** Probes an index, which may have something to tell. */
+export function indexProbe(index: OpenedIndex, collections: () => readonly { name: string }[]): Probe {
+  return async () => {
+    await index.find(collections()[0]?.name ?? "none", { filter: MATCH_ALL, order: "publish", limit: 1, withoutAttributes: true });
+    return index.advice?.();
+  };
+}
 
 const READY_LIMIT_MS = 2_000;
 const portDoc = z.object({ port: z.string(), ok: z.boolean(), detail: z.string().optional() });
@@ -59,8 +69,8 @@ async function check(port: string, probe: Probe, clock: Clock): Promise<z.output
     throw new Error(`no answer within ${READY_LIMIT_MS} ms`);
   });
   try {
-    await Promise.race([probe(), late]);
-    return { port, ok: true };
+    const told = await Promise.race([probe(), late]);
+    return { port, ok: true, ...(typeof told === "string" ? { detail: told } : {}) };
   } catch (error) {
     return { port, ok: false, detail: errorText(error) };
   } finally {

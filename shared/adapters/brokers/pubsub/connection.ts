@@ -29,7 +29,7 @@ const RETRY_WITHIN_MS = 5_000;
 const RETRY = { firstDelayMs: 100, maxDelayMs: 1_000 } as const;
 const CLOSE_WITHIN_MS = 5_000;
 const MAX_RECONNECT_MS = 5_000;
-/** The least that Pub/Sub's client sends itself. */
+/** As Pub/Sub's own client. */
 const KEEP_ALIVE_MS = 300_000;
 
 /** Opens nothing yet. `service` names the v1 client that makes channel and credentials. */

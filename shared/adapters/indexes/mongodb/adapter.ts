@@ -1,12 +1,12 @@
 import { IndexError } from "../../../core/errors.ts";
-import type { AdapterSettings, JobDatabase } from "../../registry.ts";
+import type { AdapterContext, AdapterSettings, JobDatabase } from "../../registry.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import { type MongodbIndex, openMetadataIndex } from "./metadata-index.ts";
 import { mongodbSettings } from "./settings.ts";
 
 /** Opens the metadata index of a database; nothing is sent before its first use. Throws IndexError `settings_invalid`. */
-export async function openIndex(settings: AdapterSettings): Promise<MongodbIndex> {
-  return openMetadataIndex(connectionOf(settings));
+export async function openIndex(settings: AdapterSettings, { log }: AdapterContext): Promise<MongodbIndex> {
+  return openMetadataIndex(connectionOf(settings), log);
 }
 
 /** Opens the job store and the work items of a database; nothing is sent before their first use. Throws IndexError `settings_invalid`. */

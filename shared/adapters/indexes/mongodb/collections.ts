@@ -1,4 +1,5 @@
 import type { Collection, IndexDescription } from "mongodb";
+import type { Log } from "../../../core/ports/log.ts";
 import type { IndexPosition } from "../../../core/ports/metadata-index.ts";
 import type { Connection } from "./connection.ts";
 import type { RecordDocument } from "./documents.ts";
@@ -76,7 +77,15 @@ interface State {
   readAtMs: number;
 }
 
-export function createCollections(connection: Connection): Collections {
+/** What the operator should mend. */
+export function adviceOf({ orderedPages, attributeIndexes }: ServerFindings): string | undefined {
+  if (orderedPages === "no") return "pages are sorted one by one: switch on ordered indexes at the server, or upgrade it";
+  if (attributeIndexes === "no")
+    return "attributes are found by reading every record: this server has no wildcard indexes, make indexes of its own kind on attrs and nums";
+  return undefined;
+}
+
+export function createCollections(connection: Connection, log: Log): Collections {
   const findings: ServerFindings = { orderedPages: "unknown", attributeIndexes: "unknown" };
   const states = new Map<string, State>();
   const collectionOf = async (name: string) => (await connection.db()).collection<RecordDocument>(recordCollection(name));
@@ -98,7 +107,10 @@ export function createCollections(connection: Connection): Collections {
   const known = async (name: string) => {
     const state = states.get(name);
     if (state && performance.now() - state.readAtMs < STATE_TTL_MS) return state.known;
+    const before = adviceOf(findings);
     const found = await lookAt(await collectionOf(name), findings);
+    const advice = adviceOf(findings);
+    if (advice !== undefined && advice !== before) log.warn("the index is slow", { collection: name, advice });
     if (found) states.set(name, { known: found, readAtMs: performance.now() });
     else forget(name);
     return found;

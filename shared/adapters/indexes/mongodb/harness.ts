@@ -39,7 +39,7 @@ export const harness: IndexHarness = {
     const { uri, kind } = await sharedServer();
     const { settings, drop } = freshDatabase(uri);
     const gaps = kind === "mongo-java-server" ? JAVA_GAPS : undefined;
-    return { gaps, openIndex: () => openIndex(settings), openJobs: () => openJobs(settings), dispose: drop };
+    return { gaps, openIndex: () => openIndex(settings, { dataDir: "" }), openJobs: () => openJobs(settings), dispose: drop };
   },
   async stop() {
     const started = await server;

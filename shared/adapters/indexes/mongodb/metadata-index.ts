@@ -1,6 +1,7 @@
 import { InvalidInput } from "../../../core/errors.ts";
-import type { MetadataIndex } from "../../../core/ports/metadata-index.ts";
-import { createCollections, type KnownCollection, type ServerFindings } from "./collections.ts";
+import { type Log, NO_LOG } from "../../../core/ports/log.ts";
+import type { OpenedIndex } from "../../registry.ts";
+import { adviceOf, createCollections, type KnownCollection, type ServerFindings } from "./collections.ts";
 import type { Connection } from "./connection.ts";
 import { guarded, isHintRefused, repeatedOnce } from "./errors.ts";
 import { createProber } from "./probe.ts";
@@ -11,15 +12,15 @@ import { upsertRecords } from "./upserting.ts";
 const MAX_IDS = 10_000;
 
 /** The metadata index on MongoDB's protocol, which also tells what it found out about its server. */
-export interface MongodbIndex extends MetadataIndex {
+export interface MongodbIndex extends OpenedIndex {
   readonly findings: Readonly<ServerFindings>;
 }
 
 type Read<T> = (known: KnownCollection) => Promise<T>;
 
 /** The metadata index of a database; it owns `connection`. Nothing is sent before its first use. */
-export function openMetadataIndex(connection: Connection): MongodbIndex {
-  const collections = createCollections(connection);
+export function openMetadataIndex(connection: Connection, log: Log = NO_LOG): MongodbIndex {
+  const collections = createCollections(connection, log);
   const prober = createProber();
   const reading = <T>(action: string, name: string, nothing: T, read: Read<T>, look = collections.known): Promise<T> =>
     guarded(action, "index_unavailable", () =>
@@ -37,6 +38,7 @@ export function openMetadataIndex(connection: Connection): MongodbIndex {
 
   return {
     findings: collections.findings,
+    advice: () => adviceOf(collections.findings),
     async upsert(name, records) {
       if (records.length === 0) return { inserted: 0, existed: 0, conflicts: [] };
       return guarded(`upserting ${records.length} records into ${name}`, "index_unavailable", async () =>
