@@ -42,9 +42,9 @@ export interface Inputs {
   pull: {
     /** The schedule. */
     everySeconds: number;
-    /** `?seconds=`: a drain ends after it, or when nothing came for `emptyAfterSeconds`. */
+    /** `?seconds=`: a drain ends after it, or behind the first batch that is not full within `batchWaitSeconds`. */
     budgetSeconds: number;
-    emptyAfterSeconds: number;
+    batchWaitSeconds: number;
     /** Opening the ports, until the first message comes. */
     openSeconds: number;
   };
@@ -79,5 +79,5 @@ export const INPUTS: Inputs = {
   // The defaults of `batch` and the limits of shared/runtime/gcp.
   groupCommit: { maxWaitSeconds: 0.25, maxMessages: 5_000 },
   indexCommit: { maxWaitSeconds: 0.1, maxMessageBytes: 520_192 },
-  pull: { everySeconds: 300, budgetSeconds: 240, emptyAfterSeconds: 2, openSeconds: 1 },
+  pull: { everySeconds: 300, budgetSeconds: 240, batchWaitSeconds: 2, openSeconds: 1 },
 };

@@ -79,19 +79,42 @@ export function invocation<E, R>(
   });
   return (event, start = {}) => {
     const id = start.id ?? randomUUID();
-    const { signal, end } = deadline(name, limitMs, start.signal);
-    return wrapped(event, { id, log: log.child({ function: name, id }), signal, startMs: performance.now(), end });
+    const startMs = performance.now();
+    let limit: Deadline | undefined;
+    let own: Log | undefined;
+    const run: Run = {
+      id,
+      // Made when something is logged: most runs log nothing.
+      get log() {
+        own ??= log.child({ function: name, id });
+        return own;
+      },
+      // So is this: a controller and a timer for each of many thousand pushes would be for nothing.
+      get signal() {
+        const leftMs = limitMs === null ? null : limitMs - (performance.now() - startMs);
+        limit ??= deadline(leftMs, `running ${name}: its time of ${limitMs} ms is over`, start.signal);
+        return limit.signal;
+      },
+      startMs,
+      end: () => limit?.end(),
+    };
+    return wrapped(event, run);
   };
 }
 
-/** A signal that aborts after `limitMs`, or with `outer`; `end` takes back timer and listener. */
-function deadline(name: string, limitMs: number | null, outer: AbortSignal | undefined): { signal: AbortSignal; end(): void } {
+interface Deadline {
+  signal: AbortSignal;
+  end(): void;
+}
+
+/** A signal that aborts with `reason` after `leftMs`, or with `outer`; `end` takes back timer and listener. */
+function deadline(leftMs: number | null, reason: string, outer: AbortSignal | undefined): Deadline {
   const controller = new AbortController();
   const pass = () => controller.abort(outer?.reason);
   if (outer?.aborted) pass();
   else outer?.addEventListener("abort", pass, { once: true });
-  const over = () => controller.abort(new Error(`running ${name}: its time of ${limitMs} ms is over`));
-  const timer = limitMs === null ? undefined : setTimeout(over, limitMs).unref();
+  const over = () => controller.abort(new Error(reason));
+  const timer = leftMs === null ? undefined : setTimeout(over, leftMs).unref();
   return {
     signal: controller.signal,
     end() {
