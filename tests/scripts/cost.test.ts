@@ -155,7 +155,7 @@ describe("the cost of pull", () => {
     expect(drainSeconds).toBeGreaterThan(5);
     expect(drainSeconds).toBeLessThan(8);
     expect(batches).toBeCloseTo(6 + 1, 5);
-    expect(drainsOf(at(5_000)).drainSeconds).toBe(INPUTS.pull.budgetSeconds);
+    expect(drainsOf(at(5_000)).drainSeconds).toBe(at(5_000).pull.budgetSeconds);
   });
 
   it("fills objects where much comes, and takes as many drains at once as keep up", () => {
