@@ -1,8 +1,11 @@
+import { gcpCloudMissing } from "./gcp-cloud.ts";
 import { fetchPrograms } from "./programs.ts";
 
-/** Before any test: what the suites of the real services need, fetched once a machine. */
+/** Before any test: what the suites of the real services need, fetched once a machine; what is still missing is told. */
 export default async function setup(): Promise<void> {
   // Google's clients look for a metadata server otherwise.
   process.env.METADATA_SERVER_DETECTION = "none";
-  await fetchPrograms((text) => process.stdout.write(`${text}\n`));
+  const say = (text: string) => process.stdout.write(`${text}\n`);
+  await fetchPrograms(say);
+  for (const reason of gcpCloudMissing()) say(`Suites are skipped: ${reason}.`);
 }
