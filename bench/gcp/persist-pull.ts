@@ -11,6 +11,8 @@ import { emulatorOf, publishFlights, subscribe } from "./lib/pubsub.ts";
 
 const ROUNDS = 3;
 const WARMING_MESSAGES = 10_000;
+/** Longer than a lease. */
+const LIMIT_MS = 120_000;
 const BARE = "flights-bare";
 const BARE_STREAMS = "flights-bare-streams";
 const FUNCTION = "persist-pull";
@@ -22,10 +24,12 @@ interface Round {
 }
 
 interface Drained {
-  /** From the call until the last object was stored. */
-  ms: number;
-  /** As the function tells it: until it saw that nothing more comes. */
-  answeredS: number;
+  /** Messages per second from the call until its last object was stored. */
+  rate: number;
+  /** The same until the answer, with what it waited for more. */
+  answeredRate: number;
+  /** Messages that only a later call got. */
+  left: number;
   peakRssMb: number;
   cpuS: number;
 }
@@ -81,22 +85,30 @@ function consume(module: string, cloud: GcpCloud, subscription: string, count: n
   return runChild<ConsumeOrder, Consumed>(new URL(`./lib/${module}.ts`, import.meta.url), order, progress);
 }
 
+/** One drain, and more until all is stored: the emulator keeps back what it sent into a stream that was closed, until the lease is over. */
 async function drain(cloud: GcpCloud, count: number): Promise<Drained> {
   const { url, service } = cloud.functions[FUNCTION];
   const token = await cloud.triggerToken();
+  const call = () => post<{ stored: number; seconds: number }>(`${url}/${FUNCTION}/${FLIGHTS}`, token);
   const startMs = Date.now();
-  const answer = await post<{ stored: number; seconds: number }>(`${url}/${FUNCTION}/${FLIGHTS}`, token);
-  if (answer.stored < count) throw new Error(`draining ${count} messages: the answer is ${JSON.stringify(answer)}\n${service.output()}`);
+  const { stored, seconds } = await call();
   const { lastMs } = await listStored(cloud, "raw/");
-  const { pid } = service;
-  return { ms: lastMs - startMs, answeredS: answer.seconds, peakRssMb: peakRssMb(pid), cpuS: cpuSeconds(pid) };
+  const usage = { peakRssMb: peakRssMb(service.pid), cpuS: cpuSeconds(service.pid) };
+  let all = stored;
+  while (all < count) {
+    if (Date.now() - startMs > LIMIT_MS) throw new Error(`draining ${count} messages: ${all} were stored\n${service.output()}`);
+    all += (await call()).stored;
+  }
+  return { rate: perSecond(stored, lastMs - startMs), answeredRate: stored / seconds, left: count - stored, ...usage };
 }
 
 function figuresOf(rounds: readonly Round[], count: number): Awaited<ReturnType<GcpBench>> {
   const median = (read: (round: Round) => number) => percentiles(rounds.map(read)).p50;
-  const rate = (read: (round: Round) => number) => perSecond(count, median(read));
-  const drained = rate((round) => round.drained.ms);
-  const bare = rate((round) => round.bare.ms);
+  const drained = median((round) => round.drained.rate);
+  const bare = perSecond(
+    count,
+    median((round) => round.bare.ms),
+  );
   return [
     {
       name: "gcp persist-pull: share of a bare SDK consumer",
@@ -107,11 +119,19 @@ function figuresOf(rounds: readonly Round[], count: number): Awaited<ReturnType<
       limit: 1,
       info: [
         { name: "emulator → stored, index records handed over", value: drained, unit: "messages/s", limit: bare },
-        { name: "bare low-level streams, which store nothing", value: rate((round) => round.streams.ms), unit: "messages/s" },
         {
-          name: "until the answer, which waits 2 s for more",
-          value: count / median((round) => round.drained.answeredS),
+          name: "bare low-level streams, which store nothing",
+          value: perSecond(
+            count,
+            median((round) => round.streams.ms),
+          ),
           unit: "messages/s",
+        },
+        { name: "until the answer, with its wait for more", value: median((round) => round.drained.answeredRate), unit: "messages/s" },
+        {
+          name: "left for another call, in the round with most",
+          value: Math.max(...rounds.map((round) => round.drained.left)),
+          unit: "messages",
         },
         { name: "processor time of the function", value: median((round) => round.drained.cpuS), unit: "s" },
       ],

@@ -25,6 +25,9 @@ const WARMING_MESSAGES = 5_000;
 interface Pushed {
   rate: number;
   bareRate: number;
+  /** Pushes that were not acknowledged, and made again. */
+  released: number;
+  bareReleased: number;
   messagesPerObject: number;
   bytesPerMessage: number;
 }
@@ -68,6 +71,8 @@ async function pushBoth(cloud: GcpCloud, bareUrl: string, pushing: Pushing, coun
   return {
     rate: perSecond(count, pushed.ms),
     bareRate: perSecond(count, bare.ms),
+    released: pushed.released,
+    bareReleased: bare.released,
     messagesPerObject: count / (after.objects - before.objects),
     bytesPerMessage: (after.bytes - before.bytes) / count,
   };
@@ -94,6 +99,12 @@ function figuresOf(narrow: Pushed, wide: Pushed, { rssMb, bareRssMb, cpuS }: Usa
       limit: narrow.bareRate,
       info: [
         { name: "2,500 pushes at once", value: wide.rate, unit: "messages/s", limit: wide.bareRate },
+        {
+          name: "pushes made again, over both",
+          value: narrow.released + wide.released,
+          unit: "messages",
+          limit: narrow.bareReleased + wide.bareReleased,
+        },
         { name: "peak RSS of the function", value: rssMb, unit: "MB", limit: bareRssMb },
         { name: "processor time of the function, over both", value: cpuS, unit: "s" },
       ],

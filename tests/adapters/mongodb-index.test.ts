@@ -4,18 +4,21 @@ import {
   type BulkWriteOptions,
   type Collection,
   type CommandStartedEvent,
+  type CommandSucceededEvent,
   type Db,
   type Document,
   type IndexDescription,
+  Long,
   MongoServerError,
 } from "mongodb";
-import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openIndex } from "../../shared/adapters/indexes/mongodb/adapter.ts";
 import { openConnection } from "../../shared/adapters/indexes/mongodb/connection.ts";
 import { freshDatabase, harness, sharedServer } from "../../shared/adapters/indexes/mongodb/harness.ts";
 import { type MongodbIndex, openMetadataIndex } from "../../shared/adapters/indexes/mongodb/metadata-index.ts";
 import { fieldOf, nameOf, recordCollection } from "../../shared/adapters/indexes/mongodb/names.ts";
 import { type Filter, MATCH_ALL } from "../../shared/core/filter/ast.ts";
+import { positionOf } from "../../shared/core/filter/order.ts";
 import { parseFilter } from "../../shared/core/filter/parse.ts";
 import type { IndexedValue } from "../../shared/core/index-record.ts";
 import { NO_LOG } from "../../shared/core/ports/log.ts";
@@ -271,6 +274,67 @@ describeWhere(harness.missing?.(), "the index on MongoDB's protocol", () => {
     const counts = sent("aggregate");
     expect(counts.map(({ hint }) => hint)).toEqual([ATTRS]);
     expect(counts[0]?.["pipeline"]).toContainEqual({ $limit: 1001 });
+  });
+
+  describe("walking places", () => {
+    const places = (limit: number, after?: FindOptions["after"]) =>
+      index.find("orders", { ...PAGE, limit, after, withoutAttributes: true });
+    const idsOf = (records: readonly { unique_id: string }[]) => records.map((record) => record.unique_id);
+    const expected = idsOf(sampleRecords(3_000));
+    /** Ids of the cursors that were opened. */
+    let cursors: Long[];
+    const noteCursor = ({ commandName, reply }: CommandSucceededEvent) => {
+      if (commandName === "find") cursors.push(Long.fromValue((reply as Document)["cursor"].id));
+    };
+    beforeEach(async () => {
+      await index.upsert("orders", sampleRecords(3_000));
+      commands = [];
+      cursors = [];
+      db.client.on("commandSucceeded", noteCursor);
+    });
+    afterEach(() => void db.client.off("commandSucceeded", noteCursor));
+
+    it("asks the server once for all pages, also where a page begins within the one before", async () => {
+      const seen: string[] = [];
+      for (let after: FindOptions["after"]; ; ) {
+        const page = await places(700, after);
+        // As a planner that ends its windows where objects end.
+        const used = page.length < 700 ? page : page.slice(0, 600);
+        seen.push(...idsOf(used));
+        if (page.length < 700) break;
+        after = positionOf(used.at(-1) as (typeof used)[number], "publish");
+      }
+      expect(seen).toEqual(expected);
+      expect(sent("find")).toHaveLength(1);
+    });
+
+    it("asks anew where the page before is not the one that was given last, and where the server dropped the cursor", async () => {
+      const [first, second] = [await places(500), await places(500)];
+      expect(idsOf(second)).toEqual(idsOf(first));
+      const elsewhere = positionOf(sampleRecord(1_234), "publish");
+      expect(idsOf(await places(500, elsewhere))).toEqual(expected.slice(1_235, 1_735));
+      expect(sent("find")).toHaveLength(3);
+      await db.command({ killCursors: recordCollection("orders"), cursors: cursors.slice(-1) });
+      const goesOn = positionOf(sampleRecord(1_734), "publish");
+      expect(idsOf(await places(2_000, goesOn))).toEqual(expected.slice(1_735));
+      expect(sent("find")).toHaveLength(4);
+    });
+
+    it("are kept apart by filter, and several at once go on each for itself", async () => {
+      const filters = [parseFilter({ all: [{ broker_id: "orders" }] }), MATCH_ALL];
+      const walk = async (filter: Filter) => {
+        const seen: string[] = [];
+        for (let after: FindOptions["after"]; ; ) {
+          const page = await index.find("orders", { filter, order: "publish", limit: 500, after, withoutAttributes: true });
+          seen.push(...idsOf(page));
+          const last = page.at(-1);
+          if (!last || page.length < 500) return seen;
+          after = positionOf(last, "publish");
+        }
+      };
+      const walks = await Promise.all([...filters, ...filters].map(walk));
+      for (const seen of walks) expect(seen).toEqual(expected);
+    });
   });
 
   it("gathers the ids of an any whose branches need several indexes", async () => {

@@ -11,8 +11,8 @@ export interface PumpOrder extends Omit<PushPumpOptions, "token"> {
 export interface Pumped {
   /** From the first pull until the last acknowledgement. */
   ms: number;
-  /** Answers by status. */
-  statuses: Record<number, number>;
+  /** Pushes that were not acknowledged, and made again. */
+  released: number;
 }
 
 const LOOK_EVERY_MS = 5;
@@ -41,7 +41,7 @@ export const measure: Measure<PumpOrder, Pumped> = async ({ token, count, ...opt
     await sleep(LOOK_EVERY_MS);
   }
   const ms = performance.now() - startMs;
-  const { statuses } = pump.stats();
+  const { released } = pump.stats();
   await pump.stop();
-  return { ms, statuses };
+  return { ms, released };
 };

@@ -8,6 +8,7 @@ import { createProber } from "./probe.ts";
 import { findRecords, getRecords } from "./reading.ts";
 import { NO_RECORDS, sumUp } from "./summarizing.ts";
 import { upsertRecords } from "./upserting.ts";
+import { createWalks } from "./walks.ts";
 
 const MAX_IDS = 10_000;
 
@@ -22,6 +23,7 @@ type Read<T> = (known: KnownCollection) => Promise<T>;
 export function openMetadataIndex(connection: Connection, log: Log = NO_LOG): MongodbIndex {
   const collections = createCollections(connection, log);
   const prober = createProber();
+  const walks = createWalks();
   const reading = <T>(action: string, name: string, nothing: T, read: Read<T>, look = collections.known): Promise<T> =>
     guarded(action, "index_unavailable", () =>
       repeatedOnce(async () => {
@@ -54,12 +56,15 @@ export function openMetadataIndex(connection: Connection, log: Log = NO_LOG): Mo
         throw new InvalidInput("finding records: the position is one of another order");
       if (options.limit <= 0) return [];
       const look = options.order === "source" ? collections.knownBySource : collections.known;
-      return reading(`finding records in ${name}`, name, [], (known) => findRecords(known, options, prober), look);
+      return reading(`finding records in ${name}`, name, [], (known) => findRecords(known, options, { prober, walks }), look);
     },
     async summarize(name, filter, bucketMs) {
       const nothing = bucketMs === undefined ? [NO_RECORDS] : [];
       return reading(`summing up records of ${name}`, name, nothing, (known) => sumUp(known, filter, bucketMs, prober));
     },
-    close: () => guarded("closing the index", "index_unavailable", () => connection.close()),
+    async close() {
+      await walks.close();
+      await guarded("closing the index", "index_unavailable", () => connection.close());
+    },
   };
 }
