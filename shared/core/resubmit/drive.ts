@@ -13,8 +13,10 @@ export interface DriveDeps extends JobDeps, Omit<WorkDeps, "signal" | "items" | 
 const WORKERS = 3;
 /** The planner stays this many items ahead of the workers, so that a job of any size takes bounded room. */
 const ITEMS_AHEAD = 24;
-/** Longest wait for work; the planner wakes whoever waits. */
-const IDLE_MS = 50;
+/** Longest wait for work; whoever plans or ends the job in this process wakes those who wait. */
+const IDLE_MS = 500;
+/** How often a planner that is far enough ahead looks whether it still is. */
+const AHEAD_MS = 50;
 const BUSY_ELSEWHERE_MS = 500;
 const WATCH_MS = 250;
 
@@ -52,7 +54,7 @@ async function plan(id: string, signal: AbortSignal, bell: Bell, deps: DriveDeps
     if (!job || isFinal(job) || job.planComplete || job.state === "cancelling") return;
     const { planned } = job.nextItem < ITEMS_AHEAD ? { planned: 0 } : await deps.items.summarize(id);
     if (planned >= ITEMS_AHEAD) {
-      await deps.clock.sleep(IDLE_MS, signal);
+      await deps.clock.sleep(AHEAD_MS, signal);
       continue;
     }
     try {
@@ -82,7 +84,7 @@ async function work(id: string, signal: AbortSignal, bell: Bell, deps: DriveDeps
       continue;
     }
     const closed = await closeIfDone(id, deps);
-    if (!closed || isFinal(closed)) return;
+    if (!closed || isFinal(closed)) return bell.ring();
     await deps.clock.sleep(IDLE_MS, AbortSignal.any([signal, bell.next()]));
   }
 }

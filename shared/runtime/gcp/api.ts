@@ -28,6 +28,8 @@ export function apiHandler(process: FunctionProcess, mountsOf: () => Promise<rea
   return getRequestListener(
     async (request) => {
       try {
+        // Before anything is opened: the process lives.
+        if (request.method === "GET" && new URL(request.url).pathname === "/healthz") return Response.json({ status: "ok" });
         return await (await open()).fetch(request);
       } catch (error) {
         return failure(error, process);

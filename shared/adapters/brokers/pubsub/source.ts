@@ -79,7 +79,7 @@ function createKeeping(held: Held, streams: Streams, settling: Settling) {
   const letGo = async (): Promise<void> => {
     clearInterval(looking);
     looking = undefined;
-    streams.stop();
+    await streams.stop();
     // What cannot be given back now comes again when its lease ends.
     await settling.endLeasesIn(0, held.clear()).catch(() => undefined);
   };

@@ -20,8 +20,8 @@ export interface Streams {
   start(): void;
   /** Stops and goes on reading; what is not read stays at the broker. */
   setPaused(paused: boolean): void;
-  /** Ends all streams. They can be started again. */
-  stop(): void;
+  /** Ends all streams; resolves when nothing more comes from them. They can be started again. */
+  stop(): Promise<void>;
 }
 
 /** One stream of Pub/Sub carries up to 10 MB a second; the emulator's carries 1,900 messages. */
@@ -30,7 +30,7 @@ const BACK_OFF = { firstDelayMs: 100, maxDelayMs: 5_000 } as const;
 
 export function createStreams({ open, onDeliveries, onFailure }: StreamsOptions): Streams {
   const health = createHealth(onFailure);
-  const reading = new Set<PullStream>();
+  const reading = new Map<PullStream, Promise<unknown>>();
   let isPaused = false;
   let running: AbortController | undefined;
   let started = 0;
@@ -59,13 +59,13 @@ export function createStreams({ open, onDeliveries, onFailure }: StreamsOptions)
       return error;
     }
     const stopWatching = health.watch();
-    reading.add(stream);
     const ended = readStream(stream, signal, (received) => {
       delivered();
       health.succeeded();
       onDeliveries(received);
       startUpTo(STREAMS);
     });
+    reading.set(stream, ended);
     if (isPaused) stream.pause();
     return ended.finally(() => {
       reading.delete(stream);
@@ -81,14 +81,16 @@ export function createStreams({ open, onDeliveries, onFailure }: StreamsOptions)
     setPaused(paused) {
       if (paused === isPaused) return;
       isPaused = paused;
-      for (const stream of reading) paused ? stream.pause() : stream.resume();
+      for (const stream of reading.keys()) paused ? stream.pause() : stream.resume();
     },
-    stop() {
+    async stop() {
+      const ending = [...reading.values()];
       running?.abort();
       running = undefined;
       started = 0;
       isPaused = false;
       health.succeeded();
+      await Promise.all(ending);
     },
   };
 }
