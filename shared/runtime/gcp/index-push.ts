@@ -15,7 +15,7 @@ import { readPush, replyOf } from "./push-source.ts";
 const NAME = "index";
 const LIMIT_MS = 55_000;
 const COMMIT = {
-  maxItems: 5_000,
+  maxItems: 4_000,
   maxBytes: 16_000_000,
   maxWaitMs: 100,
   quietMs: 10,

@@ -12,7 +12,7 @@ const MAX_SECONDS = 1_500;
 const DEFAULT_SECONDS = 240;
 /** What is under way when the time is over is still stored and settled. */
 const GRACE_MS = 60_000;
-const BATCHES_IN_FLIGHT = 4;
+const BATCHES_IN_FLIGHT = 2;
 /** A batch that is not full after this time ends the drain. */
 const BATCH_WAIT_MS = 2_000;
 

@@ -12,8 +12,8 @@ import { createStreams, STREAMS, type Streams } from "./streams.ts";
 import { createWaiters } from "./waiters.ts";
 
 /** Bounds of what a source has been sent and nobody has settled: held here, or handed over. */
-const OUTSTANDING_MESSAGES = 20_000;
-const OUTSTANDING_BYTES = 64_000_000;
+const OUTSTANDING_MESSAGES = 16_000;
+const OUTSTANDING_BYTES = 48_000_000;
 const LEASE_SECONDS = 60;
 /** How often the leases of what is held are prolonged, and how long after the last receive it is given back. */
 const LOOK_AFTER_HELD_MS = 10_000;
