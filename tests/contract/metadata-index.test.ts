@@ -4,7 +4,7 @@ import { type Filter, MATCH_ALL } from "../../shared/core/filter/ast.ts";
 import { compareRecords, positionOf } from "../../shared/core/filter/order.ts";
 import { parseFilter } from "../../shared/core/filter/parse.ts";
 import type { IndexRecord } from "../../shared/core/index-record.ts";
-import type { FindOptions, IndexPosition, MetadataIndex } from "../../shared/core/ports/metadata-index.ts";
+import { type FindOptions, type IndexPosition, type MetadataIndex, PLACE_FIELDS } from "../../shared/core/ports/metadata-index.ts";
 import { sampleRecord, sampleRecords } from "../adapters/index-samples.ts";
 import { describeAdapters, type IndexFixture } from "./support-ports.ts";
 
@@ -184,6 +184,18 @@ await describeAdapters("metadata index", "indexes", Object.keys(indexes), (harne
     expect(
       idsOf(await index.find("orders", { ...PAGE, order: "source", limit: 9000, after: positionOf(sampleRecord(4), "source") })),
     ).toEqual(idsOf(records.slice(5, 9005)));
+  });
+
+  it("gives places alone where asked: no attributes, and everything about place, order, size and digest", async () => {
+    const records = sampleRecords(1_500, (number) => ({ ordering_key: `key ${number % 3}`, partition: "7", sequence: number }));
+    await index.upsert("orders", records);
+    for (const order of ["publish", "source"] as const) {
+      const wanted = records.toSorted((a, b) => compareRecords(a, b, order));
+      const found = await index.find("orders", { ...PAGE, order, limit: 2_000, withoutAttributes: true });
+      const placesOf = (list: readonly IndexRecord[]) => list.map((record) => PLACE_FIELDS.map((field) => record[field]));
+      expect(placesOf(found)).toEqual(placesOf(wanted));
+      expect(found.every(({ attributes }) => attributes.length === 0)).toBe(true);
+    }
   });
 
   it("passes over as many records as the offset says", async () => {

@@ -6,6 +6,26 @@ export type IndexPosition =
   | { order: "publish"; publish_time: number; unique_id: string }
   | { order: "source"; source_key: string; sequence: string; publish_time: number; unique_id: string };
 
+/** What a record tells of a message's place, order, size and digest. */
+export const PLACE_FIELDS = [
+  "unique_id",
+  "broker_id",
+  "ordering_key",
+  "partition",
+  "sequence",
+  "store",
+  "location_key",
+  "location_position",
+  "block_offset",
+  "block_length",
+  "block_position",
+  "codec",
+  "format_version",
+  "payload_size",
+  "digest",
+  "publish_time",
+] as const satisfies readonly (keyof IndexRecord)[];
+
 export interface FindOptions {
   filter: Filter;
   /** `publish`: publish time, unique id. `source`: ordering key or else partition, sequence, publish time, unique id. Ascending by UTF-8 bytes. */
@@ -15,7 +35,10 @@ export interface FindOptions {
   /** Records to pass over; default 0. */
   offset?: number;
   limit: number;
-  /** Leaves attributes out (the records have none): for walks that only want places, at a fraction of the cost. Default false. */
+  /**
+   * For walks that only want places, at a fraction of the cost: the records have no attributes, and besides `PLACE_FIELDS` may lack any field.
+   * Default false.
+   */
   withoutAttributes?: boolean;
 }
 

@@ -1,6 +1,7 @@
 import { sequenceRankOf, sourceKeyOf } from "../../../core/filter/order.ts";
 import type { IndexedValue, IndexRecord } from "../../../core/index-record.ts";
 import { comparableOf } from "../../../core/indexed-value.ts";
+import { PLACE_FIELDS } from "../../../core/ports/metadata-index.ts";
 import { fieldOf, nameOf } from "./names.ts";
 
 type Many<T> = T | T[];
@@ -11,8 +12,8 @@ type PlainFields = Omit<IndexRecord, "unique_id" | "attributes" | "publish_time"
 /** An index record as stored, without its `_id` (the unique id). */
 interface RecordFields extends PlainFields {
   publish_time: Date;
-  ingestion_time: Date;
-  indexer_ingestion_time: Date;
+  ingestion_time?: Date;
+  indexer_ingestion_time?: Date;
   /** The three times in milliseconds, where one is beyond what a date holds. */
   times?: number[];
   /** Field name to text, or null where the value has none; a list where the name repeats. */
@@ -37,8 +38,11 @@ const MAX_DATE_MS = 8.64e15;
 
 /** Parts of a document that reading leaves out: what is only searched. */
 export const UNREAD = { nums: 0, source_key: 0, sequence_rank: 0 } as const;
-/** The same and all about attributes. */
-export const UNREAD_PLACES = { ...UNREAD, attrs: 0, attributes: 0, truncated_attributes: 0 } as const;
+/** What is read of places. */
+export const READ_PLACES: Readonly<Record<string, 1>> = {
+  ...Object.fromEntries(PLACE_FIELDS.filter((field) => field !== "unique_id").map((field) => [field, 1 as const])),
+  times: 1,
+};
 
 /** A time as stored: one beyond a date's reach stands at its end. */
 export function dateOf(ms: number): Date {
@@ -83,15 +87,15 @@ function add<T>(fields: Map<string, Many<T>>, field: string, value: T): void {
   else fields.set(field, [before, value]);
 }
 
-/** The record of a document that was read without `UNREAD`, or without `UNREAD_PLACES` (then it has no attributes). */
+/** The record of a document that was read without `UNREAD`, or by `READ_PLACES` (then it has no attributes). */
 export function recordOf(document: RecordDocument): IndexRecord {
   const { _id, attrs, attributes, times, publish_time, ingestion_time, indexer_ingestion_time, ...rest } = document;
   return {
     unique_id: _id,
     ...rest,
     publish_time: times?.[0] ?? publish_time.getTime(),
-    ingestion_time: times?.[1] ?? ingestion_time.getTime(),
-    indexer_ingestion_time: times?.[2] ?? indexer_ingestion_time.getTime(),
+    ingestion_time: times?.[1] ?? ingestion_time?.getTime() ?? 0,
+    indexer_ingestion_time: times?.[2] ?? indexer_ingestion_time?.getTime() ?? 0,
     attributes: attributes === undefined ? attributesOf(attrs ?? {}) : (JSON.parse(attributes) as [string, IndexedValue][]),
   };
 }

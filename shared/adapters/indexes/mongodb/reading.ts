@@ -3,7 +3,7 @@ import type { IndexRecord } from "../../../core/index-record.ts";
 import type { FindOptions } from "../../../core/ports/metadata-index.ts";
 import { type KnownCollection, SORTS } from "./collections.ts";
 import { allOf, behind } from "./compile.ts";
-import { type RecordDocument, recordOf, UNREAD, UNREAD_PLACES } from "./documents.ts";
+import { READ_PLACES, type RecordDocument, recordOf, UNREAD } from "./documents.ts";
 import { type Plan, planFind } from "./plan.ts";
 import type { Prober } from "./probe.ts";
 import type { Walks } from "./walks.ts";
@@ -34,7 +34,7 @@ export async function findRecords(known: KnownCollection, options: FindOptions, 
   const fewHits = Math.min(MOST_FEW_HITS, Math.max(LEAST_FEW_HITS, equalHits));
   const plan: Plan = await planFind(known, { filter, order, fewHits }, prober);
   const query = after ? allOf([behind(after), plan.query]) : plan.query;
-  const asked = { sort: SORTS[order], skip: offset, projection: withoutAttributes ? UNREAD_PLACES : UNREAD, hint: plan.hint };
+  const asked = { sort: SORTS[order], skip: offset, projection: withoutAttributes ? READ_PLACES : UNREAD, hint: plan.hint };
   // Without an index that fits, the server would sort all that is left in memory.
   if (withoutAttributes && limit >= WALK_RECORDS && plan.hint !== undefined) {
     const open = () => known.collection.find(query, { ...asked, batchSize: ANSWER_RECORDS });
