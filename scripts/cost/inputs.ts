@@ -51,15 +51,15 @@ export interface Inputs {
 }
 
 /**
- * PLACEHOLDERS are the four CPU figures: those of the Go original, 39 µs a message and 14,300 messages/s on two cores, scaled by guess (times 2 for
- * Node, times 4 for a request per message). `npm run bench:gcp` measures them. The sizes are measured: objects of 1 to 5,000 of the bench's flights.
+ * By `npm run bench:gcp` on two shared cores of a virtual machine: processor time of `persist` and `index` for each message, what an object of one
+ * message takes more than its share of a large one, and the rate of `persist-pull`. Sizes: objects of 1 to 5,000 of the bench's flights.
  */
 export const MEASURED: Measured = {
-  date: "CPU not measured yet: placeholders; sizes 2026-11-24",
-  pushCpuSeconds: 156e-6,
-  objectCpuSeconds: 2e-3,
-  pullMessagesPerSecond: 7_150,
-  indexCpuSeconds: 78e-6,
+  date: "2026-11-24",
+  pushCpuSeconds: 141e-6,
+  objectCpuSeconds: 3e-3,
+  pullMessagesPerSecond: 18_500,
+  indexCpuSeconds: 26e-6,
   storedBytesPerObject: 1_660,
   storedBytesPerMessage: 235,
   indexBytesPerMessage: 697,
