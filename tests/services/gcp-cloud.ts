@@ -224,9 +224,11 @@ async function makeTopics(
   }
 }
 
+const PUSHED: ReadonlySet<GcpTarget> = new Set(["persist", "index"]);
+
 /** As the README has them deployed: what a push leaves behind lives as long as the push, what a batch leaves is garbage at once. */
 function nodeOptionsOf(target: GcpTarget): string {
-  return `--max-semi-space-size=${target === "persist" ? 16 : 4}`;
+  return `--max-semi-space-size=${PUSHED.has(target) ? 16 : 4}`;
 }
 
 async function runFunction(
