@@ -4,7 +4,7 @@ import { ensureBundles } from "../services/bundles.ts";
 import { type FaultProxy, startFaultProxy } from "../services/fault-proxy.ts";
 import { type GcpCloud, gcpCloudMissing, startGcpCloud } from "../services/gcp-cloud.ts";
 import { startTcpGate, type TcpGate } from "../services/tcp-gate.ts";
-import { audited, call, countOf, indexed, publishFlights, resubmitted, stored, until } from "./support-gcp.ts";
+import { audited, call, countOf, ended, indexed, publishFlights, resubmitted, stored, until } from "./support-gcp.ts";
 
 const TOPICS = ["killed", "refused", "cut", "unindexed", "mongoless", "doubled", "plain", "small", "terminated"] as const;
 const pipeline = (topic: string, change: Record<string, unknown> = {}) => ({
@@ -223,6 +223,57 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
     });
     expect(redriven).toMatchObject({ status: 200, summary: { published_count: 1, verified_count: 1 } });
   }, 120_000);
+
+  test("tell Pub/Sub to slow down where they hold as much as they may, and take the rest once it is stored", async () => {
+    const token = await cloud.triggerToken();
+    const before = await countOf(cloud, "plain");
+    storage.fail({ kind: "delay", delayMs: 2_000 });
+    const data = Buffer.alloc(9_000_000, "held").toString("base64");
+    const waiting = new Set(Array.from({ length: 10 }, (_, i) => `held-${i}`));
+    const statuses: number[] = [];
+    for (let round = 0; waiting.size > 0 && round < 10; round++) {
+      await Promise.all(
+        [...waiting].map(async (messageId) => {
+          const status = await postPush(cloud, "plain", token, { messageId, data });
+          statuses.push(status);
+          if (status === 204) waiting.delete(messageId);
+        }),
+      );
+    }
+    expect(waiting.size).toBe(0);
+    expect(new Set(statuses)).toEqual(new Set([204, 429]));
+    storage.fail(null);
+    await indexed(cloud, "plain", before + 10);
+  }, 120_000);
+
+  test("take up a job whose message was lost, when the scheduler asks for it", async () => {
+    await cloud.pumps["persistor-work"]?.stop();
+    const path = "/resubmitter/range/plain?topic=replay&limit=5";
+    const accepted = await call(cloud, "resubmit", "POST", path, { broker_id: "plain" }, { prefer: "respond-async" });
+    expect(accepted.status).toBe(202);
+    const headers = { authorization: `Bearer ${await cloud.triggerToken()}`, "content-type": "application/json" };
+    const post = (suffix: string, body?: unknown) =>
+      fetch(`${cloud.functions["resubmit-work"].url}/resubmit-work${suffix}`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(body ?? {}),
+      });
+    expect(await (await post("/sweep")).json()).toEqual({ taken_up: 1 });
+    const subscription = `projects/${cloud.projectId}/subscriptions/persistor-work-worker`;
+    const pulled = await fetch(`http://${cloud.emulator.host}/v1/${subscription}:pull`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"maxMessages": 10}',
+    });
+    const { receivedMessages } = (await pulled.json()) as { receivedMessages: { message: Record<string, unknown> }[] };
+    expect((await post("", { message: receivedMessages.at(-1)?.message, subscription })).status).toBe(204);
+    expect(await ended(cloud, accepted.headers.get("location") as string)).toMatchObject({
+      state: "succeeded",
+      summary: { verified_count: 5 },
+    });
+    expect(await (await post("/sweep")).json()).toEqual({ taken_up: 0 });
+    expect((await post("", { message: { messageId: "x", data: "eA==", publishTime: "2026-01-01T00:00:00Z" } })).status).toBe(204);
+  }, 60_000);
 
   test("open to nobody but the accounts of the settings", async () => {
     const { issuer } = cloud;
