@@ -2,18 +2,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync }
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { GCP_FUNCTIONS } from "./gcp-functions.ts";
 
 // Bundles each function of a cloud apart, with the adapters as chunks that load only where the settings name them.
-
-/** Target, as the platform calls it, and its entry. */
-export const GCP_FUNCTIONS = {
-  persist: "functions/persist/gcp-pubsub.ts",
-  "persist-pull": "functions/persist/gcp-pull.ts",
-  index: "functions/index/gcp-pubsub.ts",
-  query: "functions/query/gcp-http.ts",
-  resubmit: "functions/resubmit/gcp-http.ts",
-  "resubmit-work": "functions/resubmit/gcp-work.ts",
-} as const;
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const FRAMEWORK = "@google-cloud/functions-framework";

@@ -1,15 +1,13 @@
-import { groupCommit } from "../../shared/core/group-commit.ts";
 import { indexMessages } from "../../shared/core/index/index-messages.ts";
-import { storeRecords } from "../../shared/core/index/store-records.ts";
-import type { IndexRecord } from "../../shared/core/index-record.ts";
 import type { Pipeline } from "../../shared/core/pipeline.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import type { Composition } from "../../shared/runtime/compose.ts";
+import { indexCommits } from "../../shared/runtime/index-commits.ts";
 import { invocation } from "../../shared/runtime/invocation.ts";
 import { pull } from "../../shared/runtime/pull.ts";
 import { settle } from "../../shared/runtime/settle.ts";
 
-const COMMIT = { maxItems: 10_000, maxBytes: 16_000_000, maxInFlight: 2, maxHeldItems: 100_000, sizeOf: () => 500 } as const;
+const COMMIT = { maxItems: 10_000, maxBytes: 16_000_000, maxInFlight: 2, maxHeldItems: 100_000 } as const;
 const RECEIVE = { maxMessages: 16, maxBytes: 16_000_000, maxWaitMs: 100 } as const;
 const BATCHES_IN_FLIGHT = 3;
 const LIMIT_MS = 60_000;
@@ -19,12 +17,7 @@ export async function indexLocally(pipeline: Pipeline, source: Source, compositi
   const { clock, log, meter, index } = composition;
   const deps = { index, clock, log, meter, defaultCollection: pipeline.index?.collection ?? "", pipeline: async () => pipeline };
   const maxWaitMs = composition.settings.pipelines[pipeline.name]?.batch.triggerMaxWaitMs ?? 0;
-  const commits = new Map(
-    composition.collections().map(({ name }) => {
-      const flush = async (records: readonly IndexRecord[]) => storeRecords(name, records, deps).then(() => records.map(() => undefined));
-      return [name, groupCommit(flush, { ...COMMIT, maxWaitMs, clock })] as const;
-    }),
-  );
+  const commits = indexCommits(composition.collections(), deps, { ...COMMIT, maxWaitMs });
   const handle = invocation(
     "index",
     async (deliveries: readonly Delivery[]) => {

@@ -93,6 +93,11 @@ export function timestampAttribute(name: string, ms: bigint): Attribute {
   return { ...longAttribute(name, ms), kind: "timestamp" };
 }
 
+/** Content of a payload alone. */
+export function payloadContent(payload: Uint8Array): MessageContent {
+  return { payloadKind: "bytes", payload, attributes: [], system: [], key: null, orderingKey: "", contentType: "" };
+}
+
 /** The first text value of the attribute `name`; undefined where there is none of kind `string`. */
 export function textAttribute(attributes: readonly Attribute[], name: string): string | undefined {
   for (const attribute of attributes) {

@@ -119,8 +119,8 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
     broker,
     async openSource(name) {
       const { source } = settings.pipelines[name] as PipelineSettings;
-      const { broker: brokerName, id, topic, subscription } = source;
-      return openTopic(await broker(brokerName), { id: id ?? topic, topic, subscription });
+      const { topic, subscription } = source;
+      return openTopic(await broker(source.broker), { id: brokerIdOf(source), topic, subscription });
     },
     openTopic,
     collections: () => collectionsOf(settings),
@@ -135,6 +135,11 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
       for (const close of closers.splice(0).reverse()) await close();
     },
   };
+}
+
+/** The broker id of a source's messages. */
+export function brokerIdOf({ id, topic }: PipelineSettings["source"]): string {
+  return id ?? topic;
 }
 
 function collectionsOf({ pipelines }: Settings): { name: string; pipelines: string[] }[] {
@@ -177,7 +182,7 @@ async function openPipeline(
   const target = index || deadLetter ? (await broker(source.broker)).publisher : undefined;
   return {
     name,
-    brokerId: source.id ?? source.topic,
+    brokerId: brokerIdOf(source),
     topic: source.topic,
     store: {
       name: storeName,

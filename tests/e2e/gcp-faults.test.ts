@@ -4,16 +4,10 @@ import { ensureBundles } from "../services/bundles.ts";
 import { type FaultProxy, startFaultProxy } from "../services/fault-proxy.ts";
 import { type GcpCloud, gcpCloudMissing, startGcpCloud } from "../services/gcp-cloud.ts";
 import { startTcpGate, type TcpGate } from "../services/tcp-gate.ts";
-import { audited, call, countOf, ended, indexed, publishFlights, resubmitted, stored, until } from "./support-gcp.ts";
+import { audited, call, countOf, ended, indexed, pipelineOf, publishFlights, resubmitted, stored, until } from "./support-gcp.ts";
 
 const TOPICS = ["killed", "refused", "cut", "unindexed", "mongoless", "doubled", "plain", "small", "terminated"] as const;
-const pipeline = (topic: string, change: Record<string, unknown> = {}) => ({
-  source: { broker: "pubsub", topic },
-  store: { kind: "gcs", bucket: "lake", prefix: "raw", path: "{topic}" },
-  index: { collection: topic },
-  deadLetter: {},
-  ...change,
-});
+const pipeline = (topic: string, change: Record<string, unknown> = {}) => ({ ...pipelineOf(topic, "{topic}"), ...change });
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that fail", () => {

@@ -2,16 +2,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWhere } from "../contract/support-ports.ts";
 import { ensureBundles } from "../services/bundles.ts";
 import { type GcpCloud, gcpCloudMissing, startGcpCloud } from "../services/gcp-cloud.ts";
-import { audited, call, countOf, indexed, publishFlights, received, resubmitted, stored } from "./support-gcp.ts";
+import { audited, call, countOf, indexed, pipelineOf, publishFlights, received, resubmitted, stored } from "./support-gcp.ts";
 
 const FLIGHTS = 100_000;
-const pipeline = (topic: string, change: Record<string, unknown> = {}) => ({
-  source: { broker: "pubsub", topic },
-  store: { kind: "gcs", bucket: "lake", prefix: "raw", path: "{topic}/{year}/{month}/{day}" },
-  index: { collection: topic },
-  deadLetter: {},
-  ...change,
-});
+const pipeline = (topic: string) => pipelineOf(topic, "{topic}/{year}/{month}/{day}");
 
 describeWhere(gcpCloudMissing()[0], "the bundled functions on Google Cloud's parts", () => {
   let cloud: GcpCloud;

@@ -12,6 +12,16 @@ const PUBLISHED_AT_ONCE = 1_000;
 const CALLS_IN_FLIGHT = 4;
 const GIVE_UP_AFTER_MS = 240_000;
 
+/** A pipeline of Pub/Sub into `raw/` of the bucket, with index and dead letters. */
+export function pipelineOf(topic: string, path: string): Record<string, unknown> {
+  return {
+    source: { broker: "pubsub", topic },
+    store: { kind: "gcs", bucket: "lake", prefix: "raw", path },
+    index: { collection: topic },
+    deadLetter: {},
+  };
+}
+
 /** What message `i` of the flights carries over Pub/Sub. */
 export function flight(i: number): MessageContent {
   return { ...messageAt(i), contentType: "" };

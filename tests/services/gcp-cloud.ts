@@ -4,7 +4,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PubSub } from "@google-cloud/pubsub";
 import { Storage } from "@google-cloud/storage";
+import { GCP_FUNCTIONS } from "../../scripts/gcp-functions.ts";
 import { newApiKey } from "../../shared/runtime/auth/keys.ts";
+import { writersByIndexTopic } from "../../shared/runtime/index-topics.ts";
 import { readSettings, type Settings } from "../../shared/runtime/settings/settings.ts";
 import { answers, freePort, type Service, startService } from "./child.ts";
 import { type FakeGcs, fakeGcsMissing, startFakeGcs } from "./fake-gcs.ts";
@@ -14,8 +16,8 @@ import { type PubsubEmulator, pubsubEmulatorMissing, startPubsubEmulator } from 
 import { type PushPump, startPushPump } from "./push-pump.ts";
 
 /** The functions of Google Cloud, by their targets. */
-export const GCP_TARGETS = ["persist", "persist-pull", "index", "query", "resubmit", "resubmit-work"] as const;
-export type GcpTarget = (typeof GCP_TARGETS)[number];
+export type GcpTarget = keyof typeof GCP_FUNCTIONS;
+export const GCP_TARGETS = Object.keys(GCP_FUNCTIONS) as GcpTarget[];
 
 export interface GcpCloudOptions {
   /** Default: a fresh one. */
@@ -152,10 +154,11 @@ async function startParts(
   );
   const triggerToken = () => issuer.token({ aud: AUDIENCE, email: ACCOUNT, email_verified: true, sub: "1" });
   const pumps: Record<string, PushPump> = {};
-  for (const { name, subscription, endpoint } of pushesOf(settings, functions, options.pushed)) {
-    const concurrency = options.pushConcurrency ?? PUSH_CONCURRENCY;
-    const pump = { emulatorHost: emulator.host, projectId, subscription, endpoint, token: await triggerToken(), concurrency };
-    pumps[name] = opened(await startPushPump({ ...pump, token: () => pump.token }));
+  const pushToken = await triggerToken();
+  const concurrency = options.pushConcurrency ?? PUSH_CONCURRENCY;
+  for (const { name, ...push } of pushesOf(settings, functions, options.pushed)) {
+    const pump = { ...push, emulatorHost: emulator.host, projectId, token: () => pushToken, concurrency };
+    pumps[name] = opened(await startPushPump(pump));
   }
   return {
     projectId,
@@ -194,7 +197,7 @@ function pushesOf({ pipelines, workTopic }: Settings, functions: Readonly<Record
 }
 
 function indexTopicsOf(pipelines: Settings["pipelines"]): string[] {
-  return [...new Set(Object.values(pipelines).flatMap(({ index }) => (index ? [index.topic] : [])))];
+  return [...writersByIndexTopic(Object.entries(pipelines)).keys()];
 }
 
 async function makeTopics(

@@ -2,7 +2,16 @@ import { type Codec, encodeObject, readObject } from "../avro/object-file.ts";
 import type { StoredRecord } from "../avro/stored-record.ts";
 import { digestOf } from "../digest.ts";
 import { type BrokerError, StoreError } from "../errors.ts";
-import { type Attribute, contentSize, type Message, type MessageContent, stringAttribute, textAttribute, uniqueIdOf } from "../message.ts";
+import {
+  type Attribute,
+  contentSize,
+  type Message,
+  type MessageContent,
+  payloadContent,
+  stringAttribute,
+  textAttribute,
+  uniqueIdOf,
+} from "../message.ts";
 import { batchHash, objectKey } from "../object-name.ts";
 import { DEAD_LETTER_EXTENSION, DEAD_LETTER_FOLDER, joinKey, type Pipeline } from "../pipeline.ts";
 import type { ObjectStore } from "../ports/object-store.ts";
@@ -65,17 +74,11 @@ async function outgoingOf(pipeline: Pipeline, publisher: Publisher, letter: Dead
   const whole: OutgoingMessage = { ...contentOf(message), attributes: [...message.attributes, ...lettersAttributes(pipeline, letter)] };
   if (contentSize(whole) <= publisher.limits.maxMessageBytes && publisher.cannotCarry(whole) === undefined) return whole;
   const key = await storeOverflow(pipeline, letter.record);
-  const pointer: OutgoingMessage = {
-    payloadKind: "null",
-    payload: new Uint8Array(0),
-    attributes: [...lettersAttributes(pipeline, letter), stringAttribute(LOCATION_NAME, key)],
-    system: [],
-    key: null,
-    orderingKey: "",
-    contentType: "",
-  };
+  const attributes = [...lettersAttributes(pipeline, letter), stringAttribute(LOCATION_NAME, key)];
+  const empty = { ...payloadContent(new Uint8Array(0)), attributes };
+  const absent: OutgoingMessage = { ...empty, payloadKind: "null" };
   // Not every broker knows a payload that is absent.
-  return publisher.cannotCarry(pointer) === undefined ? pointer : { ...pointer, payloadKind: "bytes" };
+  return publisher.cannotCarry(absent) === undefined ? absent : empty;
 }
 
 function lettersAttributes(pipeline: Pipeline, { record, category, reason }: DeadLetter): Attribute[] {

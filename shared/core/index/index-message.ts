@@ -1,5 +1,6 @@
 import { BrokerError, errorText, InvalidInput } from "../errors.ts";
 import type { IndexedValue, IndexRecord } from "../index-record.ts";
+import { payloadContent } from "../message.ts";
 import type { TopicTarget } from "../pipeline.ts";
 import type { OutgoingMessage } from "../ports/publisher.ts";
 
@@ -61,7 +62,7 @@ export function encodeIndexMessages(collection: string, records: readonly IndexR
   const finish = () => {
     if (parts.length === 0) return;
     const text = `{"v":${MESSAGE_VERSION},"collection":${JSON.stringify(collection)},"records":[${parts.join(",")}]}`;
-    messages.push(outgoing(Buffer.from(text, "utf8")));
+    messages.push(payloadContent(Buffer.from(text, "utf8")));
     parts = [];
     length = 0;
   };
@@ -74,10 +75,6 @@ export function encodeIndexMessages(collection: string, records: readonly IndexR
   }
   finish();
   return messages;
-}
-
-function outgoing(payload: Uint8Array): OutgoingMessage {
-  return { payloadKind: "bytes", payload, attributes: [], system: [], key: null, orderingKey: "", contentType: "" };
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

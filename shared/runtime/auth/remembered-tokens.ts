@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../../core/digest.ts";
 import type { Claims, VerifyToken } from "./tokens.ts";
 
 const MAX_REMEMBERED = 1_000;
@@ -27,7 +27,7 @@ export function rememberGood(verify: VerifyToken, clockToleranceMs: number): Ver
     return verified;
   };
   return (token) => {
-    const hash = createHash("sha256").update(token).digest("base64");
+    const hash = sha256Hex(token);
     const found = good.get(hash);
     // Taken out and put back: what was not seen for the longest time is the first to be dropped.
     good.delete(hash);

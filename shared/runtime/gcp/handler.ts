@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { HttpFunction, Request, Response } from "@google-cloud/functions-framework";
 import { errorText } from "../../core/errors.ts";
+import { createTriggerAuth } from "../auth/trigger-auth.ts";
 import { PROBLEM_TYPE, problemOf } from "../http/problem.ts";
-import { type Invocation, invocation } from "../invocation.ts";
+import { invocation } from "../invocation.ts";
 import type { FunctionProcess } from "./process.ts";
 
 /** What a function answers. */
@@ -30,21 +31,20 @@ export interface TriggerOptions {
   /** The function's name, which may stand at the head of the path. */
   name: string;
   limitMs: number;
-  /** Refuses who may not call: throws HttpError. */
-  authorize(header: TriggerRequest["header"]): Promise<void>;
 }
 
 /** A function for brokers and schedulers: authorization, deadline, one log line and one problem document for what goes wrong. */
 export function triggerHandler(
   process: FunctionProcess,
-  { name, limitMs, authorize }: TriggerOptions,
-  handle: (request: TriggerRequest, run: Invocation) => Promise<TriggerReply>,
+  { name, limitMs }: TriggerOptions,
+  handle: (request: TriggerRequest) => Promise<TriggerReply>,
 ): HttpFunction {
+  const authorize = createTriggerAuth(process.settings.triggerAuth);
   const run = invocation(
     name,
-    async (request: TriggerRequest, started: Invocation): Promise<TriggerReply> => {
+    async (request: TriggerRequest): Promise<TriggerReply> => {
       await authorize(request.header);
-      return handle(request, started);
+      return handle(request);
     },
     {
       limitMs,

@@ -1,5 +1,4 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
-import { createTriggerAuth } from "../auth/trigger-auth.ts";
 import { HttpError } from "../http/problem.ts";
 import { persistSource } from "../persist-source.ts";
 import { type TriggerRequest, triggerHandler } from "./handler.ts";
@@ -18,17 +17,10 @@ const BATCH_WAIT_MS = 2_000;
 
 /** Persists what waits in the subscription of `/persist-pull/{pipeline}`, until what waited is stored or `?seconds=` are over; for a scheduler. */
 export function persistPulls(process: FunctionProcess): HttpFunction {
-  const stopping = new AbortController();
-  const running = new Set<Promise<unknown>>();
-  process.beforeClose(() => {
-    stopping.abort();
-    return Promise.allSettled(running);
-  });
-
-  const drain = async (name: string, budgetMs: number) => {
+  const drain = async (name: string, budgetMs: number, stopping: AbortSignal) => {
     const { clock, log } = process;
     const startedMs = clock.nowMs();
-    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(budgetMs)]);
+    const signal = AbortSignal.any([stopping, AbortSignal.timeout(budgetMs)]);
     const pipeline = await process.pipeline(name);
     const source = await process.openSource(name);
     try {
@@ -55,16 +47,11 @@ export function persistPulls(process: FunctionProcess): HttpFunction {
     }
   };
 
-  const authorize = createTriggerAuth(process.settings.triggerAuth);
-  return triggerHandler(process, { name: NAME, limitMs: MAX_SECONDS * 1000 + GRACE_MS, authorize }, async (request) => {
+  return triggerHandler(process, { name: NAME, limitMs: MAX_SECONDS * 1000 + GRACE_MS }, async (request) => {
     if (request.method !== "POST") throw new HttpError(405, "a drain is asked for by POST", { headers: { allow: "POST" } });
-    const drained = drain(pipelineNameOf(request.segments, process), secondsOf(request) * 1000);
-    running.add(drained);
-    try {
-      return { status: 200, body: await drained };
-    } finally {
-      running.delete(drained);
-    }
+    const name = pipelineNameOf(request.segments, process);
+    const budgetMs = secondsOf(request) * 1000;
+    return { status: 200, body: await process.runLong((stopping) => drain(name, budgetMs, stopping)) };
   });
 }
 

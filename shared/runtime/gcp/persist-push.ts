@@ -1,11 +1,12 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
+import type { Origin } from "../../adapters/brokers/pubsub/message.ts";
 import { giveUp } from "../../core/dead-letter/give-up.ts";
 import { type GroupCommit, groupCommit } from "../../core/group-commit.ts";
 import { contentSize, type Message } from "../../core/message.ts";
 import { type Outcome, persist } from "../../core/persist/persist.ts";
-import { createTriggerAuth } from "../auth/trigger-auth.ts";
 import { notFound } from "../http/problem.ts";
 import { openedOnce } from "../opened-once.ts";
+import { brokerIdOf } from "../ports.ts";
 import type { PipelineSettings } from "../settings/pipelines.ts";
 import { type TriggerReply, triggerHandler } from "./handler.ts";
 import type { FunctionProcess } from "./process.ts";
@@ -44,8 +45,7 @@ export function persistPushes(process: FunctionProcess): HttpFunction {
     return commit;
   });
 
-  const authorize = createTriggerAuth(settings.triggerAuth);
-  return triggerHandler(process, { name: NAME, limitMs: LIMIT_MS, authorize }, async (request): Promise<TriggerReply> => {
+  return triggerHandler(process, { name: NAME, limitMs: LIMIT_MS }, async (request): Promise<TriggerReply> => {
     const name = pipelineNameOf(request.segments, process);
     const pushed = readPush(request, sourceOf(name, process), clock.nowMs());
     const commit = await commitOf(name);
@@ -65,7 +65,7 @@ export function pipelineNameOf(segments: readonly string[], { settings }: Functi
 }
 
 /** The source of a pipeline, as its messages name it. */
-export function sourceOf(name: string, { settings }: FunctionProcess): { id: string; topic: string } {
+function sourceOf(name: string, { settings }: FunctionProcess): Origin {
   const { source } = settings.pipelines[name] as PipelineSettings;
-  return { id: source.id ?? source.topic, topic: source.topic };
+  return { id: brokerIdOf(source), topic: source.topic };
 }

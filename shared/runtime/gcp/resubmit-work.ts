@@ -1,7 +1,6 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import { errorText } from "../../core/errors.ts";
 import { OPEN_STATES } from "../../core/ports/job-store.ts";
-import { createTriggerAuth } from "../auth/trigger-auth.ts";
 import { type Composition, composed } from "../compose.ts";
 import { HttpError } from "../http/problem.ts";
 import type { JobDriver } from "../jobs/driver.ts";
@@ -21,12 +20,6 @@ const JOBS_SWEPT = 1_000;
 
 /** Works the jobs that the work topic names; a scheduler's POST to `/resubmit-work/sweep` takes up those that nobody works. */
 export function resubmitWork(process: FunctionProcess): HttpFunction {
-  const stopping = new AbortController();
-  const running = new Set<Promise<unknown>>();
-  process.beforeClose(() => {
-    stopping.abort();
-    return Promise.allSettled(running);
-  });
   const open = openedOnce(async () => {
     const composition = await composed(process);
     return { composition, driver: handedOver(composition, () => workTarget(process)) };
@@ -39,18 +32,11 @@ export function resubmitWork(process: FunctionProcess): HttpFunction {
     // What names no job never will: there is nothing in it to lose.
     if (id === undefined) return { status: 204 };
     const { driver } = await open();
-    const worked = driver.work(id, DRIVE_MS, stopping.signal);
-    running.add(worked);
-    try {
-      await worked;
-      return { status: 204 };
-    } finally {
-      running.delete(worked);
-    }
+    await process.runLong((stopping) => driver.work(id, DRIVE_MS, stopping));
+    return { status: 204 };
   };
 
-  const authorize = createTriggerAuth(process.settings.triggerAuth);
-  return triggerHandler(process, { name: NAME, limitMs: LIMIT_MS, authorize }, async (request) => {
+  return triggerHandler(process, { name: NAME, limitMs: LIMIT_MS }, async (request) => {
     if (request.method !== "POST") throw new HttpError(405, "work is handed over by POST", { headers: { allow: "POST" } });
     if (request.segments[0] !== SWEEP) return work(request);
     const { composition, driver } = await open();

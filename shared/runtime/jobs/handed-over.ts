@@ -1,4 +1,5 @@
 import { errorText, InvalidInput } from "../../core/errors.ts";
+import { payloadContent } from "../../core/message.ts";
 import type { TopicTarget } from "../../core/pipeline.ts";
 import { isFinal } from "../../core/resubmit/jobs.ts";
 import type { Composition } from "../compose.ts";
@@ -12,9 +13,7 @@ export function handedOver(composition: Composition, workTopic: () => Promise<To
   const start = async (id: string) => {
     const { publisher, topic } = await workTopic();
     const payload = Buffer.from(JSON.stringify({ v: MESSAGE_VERSION, job: id }));
-    const [outcome] = await publisher.publish(topic, [
-      { payloadKind: "bytes", payload, attributes: [], system: [], key: null, orderingKey: "", contentType: "" },
-    ]);
+    const [outcome] = await publisher.publish(topic, [payloadContent(payload)]);
     if (!outcome?.ok) throw outcome?.error;
   };
   return {

@@ -1,7 +1,7 @@
 import { indexLocally } from "../../../functions/index/local.ts";
 import { persistLocally } from "../../../functions/persist/local.ts";
-import type { Pipeline } from "../../core/pipeline.ts";
 import type { Composition } from "../compose.ts";
+import { writersByIndexTopic } from "../index-topics.ts";
 import { type JobRunner, jobRunner } from "../jobs/runner.ts";
 
 /** The functions that run without being called: triggers and open jobs. */
@@ -19,13 +19,13 @@ export async function startFunctions(composition: Composition): Promise<LocalFun
   const pipelines = [...composition.pipelines.values()];
   for (const { topic } of pipelines) await broker.createTopic(topic, { retained: false });
   // A dead-letter topic or an index topic keeps what comes before its reader is there.
-  const indexTopics = indexersOf(pipelines);
+  const indexTopics = writersByIndexTopic(composition.pipelines);
   for (const topic of indexTopics.keys()) await broker.createTopic(topic, { retained: false });
 
   const persisting = new AbortController();
   const indexing = new AbortController();
   const indexSources = await Promise.all(
-    [...indexTopics].map(async ([topic, pipeline]) => ({
+    [...indexTopics].map(async ([topic, { pipeline }]) => ({
       pipeline,
       source: await composition.openTopic(broker, { id: topic, topic, subscription: INDEXER_SUBSCRIPTION }),
     })),
@@ -44,15 +44,4 @@ export async function startFunctions(composition: Composition): Promise<LocalFun
       await Promise.all(indexers);
     },
   };
-}
-
-/** The pipeline that stands for each index topic: one that has a dead-letter topic where there is one, for what cannot be read. */
-function indexersOf(pipelines: readonly Pipeline[]): Map<string, Pipeline> {
-  const byTopic = new Map<string, Pipeline>();
-  for (const pipeline of pipelines) {
-    if (!pipeline.index) continue;
-    const known = byTopic.get(pipeline.index.topic);
-    if (!known || (!known.deadLetter && pipeline.deadLetter)) byTopic.set(pipeline.index.topic, pipeline);
-  }
-  return byTopic;
 }

@@ -92,5 +92,3 @@ export const storesSchema = z.record(
   nameSchema,
   z.strictObject({ kind: z.enum(names(stores)).describe("Adapter of the store."), ...ownFields }).superRefine(checkOwnFields),
 );
-
-export type StoreSettings = z.output<typeof storesSchema>[string];

@@ -1,8 +1,9 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { BrokerError, PersistorError } from "../../../core/errors.ts";
+import { BrokerError } from "../../../core/errors.ts";
 import type { Delivery } from "../../../core/ports/source.ts";
 import type { AdapterContext, Broker } from "../../registry.ts";
+import { parseSettings } from "../../support/parse-settings.ts";
 import { type SqliteWorker, startSqliteWorker } from "../../support/sqlite-worker.ts";
 import { type Client, createClient } from "./client.ts";
 import { brokerErrorOf, checkName } from "./errors.ts";
@@ -45,7 +46,10 @@ const WORKER_HEAP_MB = 128;
 
 /** Opens the broker on `<dataDir>/broker.db`, made where there is none. Throws BrokerError, or PersistorError `settings_invalid`. */
 export async function open(settings: EmbeddedBrokerSettings, context: AdapterContext): Promise<EmbeddedBroker> {
-  const worker = await startWorker(context, parse(settings).retentionHours * 3_600_000);
+  const worker = await startWorker(
+    context,
+    parseSettings(embeddedBrokerSettings, settings, "opening the embedded broker").retentionHours * 3_600_000,
+  );
   const closing = new AbortController();
   const wakeUps = createWakeUps();
   const writes = joinedWrites(worker);
@@ -70,13 +74,6 @@ export async function open(settings: EmbeddedBrokerSettings, context: AdapterCon
       await worker.close();
     },
   };
-}
-
-function parse(settings: EmbeddedBrokerSettings) {
-  const parsed = embeddedBrokerSettings.safeParse(settings);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new PersistorError("settings_invalid", `opening the embedded broker: ${faults.join("; ")}`);
 }
 
 async function startWorker({ dataDir }: AdapterContext, retentionMs: number): Promise<SqliteWorker> {

@@ -1,6 +1,6 @@
-import { PersistorError } from "../../../core/errors.ts";
 import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
+import { parseSettings } from "../../support/parse-settings.ts";
 import { createConnection } from "./connection.ts";
 import { closedError } from "./errors.ts";
 import { checkName } from "./names.ts";
@@ -10,7 +10,7 @@ import { createSource } from "./source.ts";
 
 /** Opens Google Pub/Sub, or an emulator of it; nothing is connected before its first use. Throws PersistorError `settings_invalid`. */
 export async function open(settings: AdapterSettings, _context: AdapterContext): Promise<Broker> {
-  const parsed = parse(settings);
+  const parsed = parseSettings(pubsubSettings, settings, "opening Pub/Sub");
   const publisher = createPublisher(createConnection("PublisherClient", parsed));
   const sources = new Set<Source>();
   let isClosed = false;
@@ -29,11 +29,4 @@ export async function open(settings: AdapterSettings, _context: AdapterContext):
       await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
     },
   };
-}
-
-function parse(settings: AdapterSettings) {
-  const parsed = pubsubSettings.safeParse(settings);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new PersistorError("settings_invalid", `opening Pub/Sub: ${faults.join("; ")}`);
 }

@@ -1,5 +1,6 @@
 import { IndexError } from "../../../core/errors.ts";
 import type { AdapterContext, AdapterSettings, JobDatabase } from "../../registry.ts";
+import { parseSettings } from "../../support/parse-settings.ts";
 import { type Connection, openConnection } from "./connection.ts";
 import { type MongodbIndex, openMetadataIndex } from "./metadata-index.ts";
 import { mongodbSettings } from "./settings.ts";
@@ -17,8 +18,5 @@ export async function openJobs(settings: AdapterSettings): Promise<JobDatabase> 
 }
 
 function connectionOf(settings: AdapterSettings): Connection {
-  const parsed = mongodbSettings.safeParse(settings);
-  if (parsed.success) return openConnection(parsed.data);
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new IndexError("settings_invalid", `opening the index mongodb: ${faults.join("; ")}`);
+  return openConnection(parseSettings(mongodbSettings, settings, "opening the index mongodb", IndexError));
 }

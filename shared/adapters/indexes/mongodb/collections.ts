@@ -4,6 +4,7 @@ import type { IndexPosition } from "../../../core/ports/metadata-index.ts";
 import type { Connection } from "./connection.ts";
 import type { RecordDocument } from "./documents.ts";
 import { serverCode } from "./errors.ts";
+import { makeIndexes } from "./make-indexes.ts";
 import { recordCollection } from "./names.ts";
 
 type Key = Record<string, 1>;
@@ -91,12 +92,12 @@ export function createCollections(connection: Connection, log: Log): Collections
   const collectionOf = async (name: string) => (await connection.db()).collection<RecordDocument>(recordCollection(name));
   const making = once(async (name) => {
     const collection = await collectionOf(name);
-    await makeIndexes(collection);
+    await makeAllIndexes(collection);
     states.delete(name);
     return collection;
   });
   const makingSource = once(async (name) => {
-    await createIndexes(await collectionOf(name), [{ key: SORTS.source, name: INDEXES.source }]);
+    await makeIndexes(await collectionOf(name), [{ key: SORTS.source, name: INDEXES.source }]);
     states.delete(name);
   });
   const forget = (name: string) => {
@@ -148,25 +149,13 @@ function once<T>(work: (name: string) => Promise<T>) {
 
 /** Codes of a server that knows no wildcard index: bad value, cannot create, unsupported. */
 const REFUSALS: readonly (number | undefined)[] = [2, 9, 67, 72, 115, 197, 238];
-/** Codes of two processes that make the same at once. */
-const COLLISIONS: readonly (number | undefined)[] = [48, 68, 11000, 117];
-
 /** All at once while the collection is empty, which is quick. A server without wildcard indexes gets the others. */
-async function makeIndexes(collection: Collection<RecordDocument>): Promise<void> {
+async function makeAllIndexes(collection: Collection<RecordDocument>): Promise<void> {
   try {
-    await createIndexes(collection, [...WILDCARDS, ...ORDINARY]);
+    await makeIndexes(collection, [...WILDCARDS, ...ORDINARY]);
   } catch (error) {
     if (!REFUSALS.includes(serverCode(error))) throw error;
-    await createIndexes(collection, ORDINARY);
-  }
-}
-
-async function createIndexes(collection: Collection<RecordDocument>, indexes: IndexDescription[]): Promise<void> {
-  try {
-    await collection.createIndexes(indexes);
-  } catch (error) {
-    if (!COLLISIONS.includes(serverCode(error))) throw error;
-    await collection.createIndexes(indexes);
+    await makeIndexes(collection, ORDINARY);
   }
 }
 

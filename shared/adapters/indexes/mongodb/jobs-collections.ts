@@ -1,8 +1,8 @@
-import type { Binary, Collection, Db, IndexDescription } from "mongodb";
+import type { Binary, Collection, IndexDescription } from "mongodb";
 import type { Job } from "../../../core/ports/job-store.ts";
 import type { WorkCounts, WorkItem } from "../../../core/ports/work-items.ts";
 import type { Connection } from "./connection.ts";
-import { serverCode } from "./errors.ts";
+import { makeIndexes } from "./make-indexes.ts";
 
 /** A plan step that is committed and whose items may still stand among the drafts. */
 export interface PendingPlan {
@@ -83,7 +83,7 @@ export function openJobCollections(connection: Connection): () => Promise<JobCol
   let indexed: Promise<unknown> | undefined;
   return async () => {
     const db = await connection.db();
-    indexed ??= Promise.all(Object.entries(INDEXES).map(([name, indexes]) => createIndexes(db, name, indexes)));
+    indexed ??= Promise.all(Object.entries(INDEXES).map(([name, indexes]) => makeIndexes(db.collection(name), indexes)));
     await indexed.catch((error) => {
       indexed = undefined;
       throw error;
@@ -97,16 +97,4 @@ export function openJobCollections(connection: Connection): () => Promise<JobCol
       drafts: db.collection("item_drafts", options),
     };
   };
-}
-
-/** Codes of two processes that make the same at once. */
-const COLLISIONS: readonly (number | undefined)[] = [48, 68, 117, 11000];
-
-async function createIndexes(db: Db, name: string, indexes: IndexDescription[]): Promise<void> {
-  try {
-    await db.collection(name).createIndexes(indexes);
-  } catch (error) {
-    if (!COLLISIONS.includes(serverCode(error))) throw error;
-    await db.collection(name).createIndexes(indexes);
-  }
 }

@@ -1,7 +1,9 @@
 import { join, resolve } from "node:path";
-import { PersistorError, StoreError, Unsupported } from "../../../core/errors.ts";
-import type { ByteRange, ObjectEntry, ObjectStore, PutOptions } from "../../../core/ports/object-store.ts";
+import { Unsupported } from "../../../core/errors.ts";
+import type { ObjectEntry, ObjectStore, PutOptions } from "../../../core/ports/object-store.ts";
 import type { AdapterContext } from "../../registry.ts";
+import { checkRange } from "../../support/byte-range.ts";
+import { parseSettings } from "../../support/parse-settings.ts";
 import { durableFolders, makeRoot } from "./durable-folders.ts";
 import { storeErrorOf } from "./errors.ts";
 import { checkKey } from "./keys.ts";
@@ -38,25 +40,14 @@ export async function open(settings: Readonly<Record<string, unknown>>, context:
 }
 
 function rootOf(settings: Readonly<Record<string, unknown>>, { dataDir }: AdapterContext): string {
-  const parsed = fsStoreSettings.safeParse(settings);
-  if (parsed.success) return resolve(parsed.data.dir ?? join(dataDir, DEFAULT_FOLDER));
-  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new PersistorError("settings_invalid", `opening a store of kind fs: ${faults.join("; ")}`);
+  const { dir } = parseSettings(fsStoreSettings, settings, "opening a store of kind fs");
+  return resolve(dir ?? join(dataDir, DEFAULT_FOLDER));
 }
 
 function checkMetadata(key: string, { metadata }: PutOptions): void {
   if (metadata && Object.keys(metadata).length > 0) {
     throw new Unsupported(`writing object ${key} with metadata: files hold none; store it as an object of its own`);
   }
-}
-
-function checkRange(key: string, range: ByteRange | undefined): void {
-  const isPosition = (value: number) => Number.isSafeInteger(value) && value >= 0;
-  if (!range || (isPosition(range.offset) && isPosition(range.length))) return;
-  throw new StoreError(
-    "object_corrupt",
-    `reading object ${key}: ${range.length} bytes from ${range.offset} is no range; build the index again`,
-  );
 }
 
 async function mapping<T>(doing: string, work: () => Promise<T>): Promise<T> {

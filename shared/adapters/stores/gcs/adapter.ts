@@ -1,6 +1,6 @@
 import { Storage } from "@google-cloud/storage";
-import { PersistorError } from "../../../core/errors.ts";
 import type { ObjectStore } from "../../../core/ports/object-store.ts";
+import { parseSettings } from "../../support/parse-settings.ts";
 import { prepare, storageOptions } from "./client.ts";
 import { gcsProcessSettings, gcsStoreSettings } from "./settings.ts";
 import { gcsStore } from "./store.ts";
@@ -16,11 +16,6 @@ export async function open(
   _context?: unknown,
   { idleTimeoutMs }: { idleTimeoutMs?: number } = {},
 ): Promise<ObjectStore> {
-  const parsed = gcsSettings.safeParse(settings);
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new PersistorError("settings_invalid", `opening a store of kind gcs: ${faults.join("; ")}`);
-  }
-  const { bucket, ...process } = parsed.data;
+  const { bucket, ...process } = parseSettings(gcsSettings, settings, "opening a store of kind gcs");
   return gcsStore(prepare(new Storage(storageOptions(process))), bucket, idleTimeoutMs);
 }
