@@ -15,6 +15,8 @@ export interface SourceSettings {
   id: string;
   topic: string;
   subscription: string;
+  /** What only sources of this broker are told. */
+  own?: AdapterSettings;
 }
 
 /** One opened broker: one publisher, any number of sources. */
@@ -65,6 +67,7 @@ export interface IndexAdapter {
 export const brokers = {
   embedded: () => import("./brokers/embedded/adapter.ts"),
   pubsub: () => import("./brokers/pubsub/adapter.ts"),
+  kafka: () => import("./brokers/kafka/adapter.ts"),
 } satisfies Record<string, () => Promise<BrokerAdapter>>;
 
 export const stores = {

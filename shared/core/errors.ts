@@ -13,6 +13,7 @@ export type ErrorCode =
   | "key_invalid"
   | "broker_unavailable"
   | "topic_missing"
+  | "access_denied"
   | "index_unavailable"
   | "job_store_unavailable"
   | "settings_invalid";
@@ -39,7 +40,7 @@ export class PersistorError extends Error {
 /** An object store failed: `store_unavailable` (retryable), `object_missing`, `object_corrupt` or `key_invalid`. */
 export class StoreError extends PersistorError {}
 
-/** A broker failed: `broker_unavailable` (retryable), `topic_missing`, `too_large`, `refused` or `overloaded`. */
+/** A broker failed: `broker_unavailable` (retryable), `topic_missing`, `access_denied`, `too_large`, `refused` or `overloaded`. */
 export class BrokerError extends PersistorError {}
 
 /** The metadata index or the job store failed. */

@@ -38,17 +38,19 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
   let fixture: BrokerFixture;
   let broker: Broker;
   let source: Source;
+  let topic: string;
 
   beforeEach(async () => {
     fixture = await harness.fresh();
     broker = fixture.broker;
+    topic = fixture.topic ?? "orders";
     source = await openSource("orders-persistor");
   });
   afterEach(() => fixture.dispose());
 
   const openSource = async (subscription: string, on = broker) => {
-    await fixture.prepare?.("orders", subscription);
-    return on.openSource({ id: "orders-id", topic: "orders", subscription });
+    await fixture.prepare?.(topic, subscription);
+    return on.openSource({ id: "orders-id", topic, subscription });
   };
   /** Whether the broker cannot show this; the reason is written beside the test. */
   const lacks = (context: TestContext, gap: BrokerGap): boolean => {
@@ -76,7 +78,7 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
   const shortLeaseMs = (context: TestContext) => (lacks(context, "short leases") ? WHOLE_SECOND_MS : SHORT_LEASE_MS);
   const publish = (payloads: readonly string[]) =>
     broker.publisher.publish(
-      "orders",
+      topic,
       payloads.map((payload) => messageOf(payload)),
     );
 
@@ -92,7 +94,7 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
     expect(outcomes.map((outcome) => outcome.ok && outcome.messageId)).toEqual(first);
     const isRising = !lacks(context, "order");
     deliveries.forEach(({ message, attempt }, i) => {
-      expect(message).toMatchObject({ brokerId: "orders-id", topic: "orders" });
+      expect(message).toMatchObject({ brokerId: "orders-id", topic });
       expect(attempt).toBe(1);
       const before = isRising && i > 0 ? (deliveries[i - 1] as Delivery).message.publishTimeUs : beforeUs;
       expect(message.publishTimeUs).toBeGreaterThanOrEqual(before);
@@ -114,7 +116,7 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
       .concat(NASTY_ATTRIBUTES.map((attribute) => messageOf("one", { attributes: [attribute] })));
     const carried = contents.filter((content) => broker.publisher.cannotCarry(content) === undefined);
     expect(carried.length).toBeGreaterThan(5);
-    await broker.publisher.publish("orders", carried);
+    await broker.publisher.publish(topic, carried);
     const deliveries = await receiveCount(source, carried.length);
     const got = deliveries.map(({ message }) => message);
     expect(comparables(context, got)).toEqual(comparables(context, carried));
@@ -122,7 +124,7 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
 
   test("refuses each message that it says it cannot carry, and sends the others", async () => {
     const contents = [messageOf("a"), ...NASTY_ATTRIBUTES.map((attribute) => messageOf("x", { system: [attribute] })), messageOf("b")];
-    const outcomes = await broker.publisher.publish("orders", contents);
+    const outcomes = await broker.publisher.publish(topic, contents);
     contents.forEach((content, i) => {
       const reason = broker.publisher.cannotCarry(content);
       if (reason === undefined) expect(outcomes[i]).toMatchObject({ ok: true });
@@ -143,7 +145,7 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
         const carried = contents
           .flatMap((content) => [content, plainOf(content)])
           .filter((content) => broker.publisher.cannotCarry(content) === undefined);
-        await broker.publisher.publish("orders", carried);
+        await broker.publisher.publish(topic, carried);
         const deliveries = await receiveCount(source, carried.length);
         const got = deliveries.map(({ message }) => message);
         expect(comparables(context, got)).toEqual(comparables(context, carried));
@@ -157,8 +159,8 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
     const { maxMessageBytes } = broker.publisher.limits;
     const large = messageOf("", { payload: new Uint8Array(maxMessageBytes).fill(7) });
     const tooLarge = messageOf("", { payload: new Uint8Array(maxMessageBytes + 1) });
-    expect(await broker.publisher.publish("orders", [large])).toMatchObject([{ ok: true }]);
-    const outcomes = await broker.publisher.publish("orders", [messageOf("a"), tooLarge, messageOf("b")]);
+    expect(await broker.publisher.publish(topic, [large])).toMatchObject([{ ok: true }]);
+    const outcomes = await broker.publisher.publish(topic, [messageOf("a"), tooLarge, messageOf("b")]);
     expect(outcomes).toMatchObject([{ ok: true }, { ok: false, error: { code: "too_large", retryable: false } }, { ok: true }]);
     const deliveries = await receiveCount(source, 3);
     const [largest, ...small] = deliveries.toSorted((a, b) => b.message.payload.length - a.message.payload.length);
@@ -306,10 +308,12 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
     await publish(texts(0, 20));
     expect(ordered(context, textsOf(await receiveCount(other, 20)))).toEqual(ordered(context, texts(0, 20)));
     const half = await receiveCount(source, 10);
+    const keepsHeld = !lacks(context, "held over a close");
+    if (!keepsHeld) await source.acknowledge(half);
     if (lacks(context, "taking ahead")) await source.close();
     const rest = await receiveCount(twin, 10);
     expect(ordered(context, textsOf([...half, ...rest]))).toEqual(ordered(context, texts(0, 20)));
-    expect(await twin.acknowledge(half)).toBe(10);
+    if (keepsHeld && !lacks(context, "settling for another")) expect(await twin.acknowledge(half)).toBe(10);
     if (!lacks(context, "count of acknowledged")) expect(await other.acknowledge(rest)).toBe(0);
   });
 
@@ -334,24 +338,27 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
     expect(Math.max(...ids)).toBe(Number(last?.message.sequence));
   });
 
-  test("gives what is published after a reopening, and nothing that was settled or is held from before", async () => {
+  test("gives what is published after a reopening, and nothing that was settled or is held from before", async (context) => {
     await publish(texts(0, 4));
     const before = await receiveCount(source, 4);
     await source.acknowledge(before.slice(0, 2));
     broker = await fixture.reopen();
     source = await openSource("orders-persistor");
     await publish(["m4"]);
-    expect(textsOf(await source.receive({ ...MANY, maxMessages: 2, maxWaitMs: fixture.deliveryMs ?? DELIVERY_MS }))).toEqual(["m4"]);
-    expect(await source.acknowledge(before.slice(2))).toBe(2);
+    const again = lacks(context, "held over a close") ? texts(2, 4) : [];
+    const got = await source.receive({ ...MANY, maxMessages: again.length + 2, maxWaitMs: fixture.deliveryMs ?? DELIVERY_MS });
+    expect(textsOf(got)).toEqual([...again, "m4"]);
+    if (again.length === 0) expect(await source.acknowledge(before.slice(2))).toBe(2);
   });
 
-  test("gives the messages of an ordering key in the order of publication, whatever lies between them", async () => {
-    await fixture.prepare?.("orders", "by-key", { ordered: true });
-    const byKey = await broker.openSource({ id: "orders-id", topic: "orders", subscription: "by-key" });
+  test("gives the messages of an ordering key in the order of publication, whatever lies between them", async (context) => {
+    skipWhereLacking(context, "ordering keys");
+    await fixture.prepare?.(topic, "by-key", { ordered: true });
+    const byKey = await broker.openSource({ id: "orders-id", topic, subscription: "by-key" });
     const keys = ["a", "b", "ü"];
     for (let call = 0; call < 4; call++) {
       const contents = Array.from({ length: 30 }, (_, i) => messageOf(`${call}-${i}`, { orderingKey: keys[i % 4] ?? "" }));
-      expect((await broker.publisher.publish("orders", contents)).every(({ ok }) => ok)).toBe(true);
+      expect((await broker.publisher.publish(topic, contents)).every(({ ok }) => ok)).toBe(true);
     }
     const numbers = new Map<string, number[]>();
     for (let left = 120; left > 0; ) {

@@ -17,6 +17,8 @@ export interface BrokerFixture {
   readonly broker: Broker;
   /** What the adapter or its emulator cannot show, by name, with the reason. */
   readonly gaps?: Readonly<Partial<Record<BrokerGap, string>>>;
+  /** The topic to be used. Default `orders`. */
+  readonly topic?: string;
   /** How long a message takes at most to reach a receive that waits. Default 50. */
   readonly deliveryMs?: number;
   /** Makes topic and subscription, where the broker does not do so by itself; with `ordered` one that keeps the order of ordering keys. */
@@ -41,6 +43,12 @@ export type BrokerGap =
   | "short leases"
   /** What a source has not handed over is free for another one. */
   | "taking ahead"
+  /** What a source holds stays its own when it is closed. */
+  | "held over a close"
+  /** Whoever knows a delivery may settle it. */
+  | "settling for another"
+  /** Messages have ordering keys. */
+  | "ordering keys"
   /** A topic that nobody made is missing. */
   | "missing topics";
 

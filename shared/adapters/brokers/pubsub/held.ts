@@ -1,5 +1,6 @@
 import { contentSize } from "../../../core/message.ts";
 import type { Delivery } from "../../../core/ports/source.ts";
+import type { Taken } from "../../support/pulling/gathering.ts";
 
 /** Deliveries that have come and are not handed over yet, oldest first. */
 export interface Held {
@@ -11,14 +12,6 @@ export interface Held {
   ackIds(): string[];
   /** Forgets all and returns their ack ids. */
   clear(): string[];
-}
-
-/** What one receive is going to hand over. */
-export interface Taken {
-  readonly deliveries: Delivery[];
-  bytes: number;
-  readonly maxMessages: number;
-  readonly maxBytes: number;
 }
 
 /** Handed-over places are cut off in runs of this many. */

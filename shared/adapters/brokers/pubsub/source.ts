@@ -1,20 +1,22 @@
 import type { Delivery, Source } from "../../../core/ports/source.ts";
 import type { SourceSettings } from "../../registry.ts";
+import { gather, type Supply } from "../../support/pulling/gathering.ts";
+import { createWaiters } from "../../support/pulling/waiters.ts";
 import type { Connection } from "./connection.ts";
 import { deliveryOf } from "./decoding.ts";
-import { closedError } from "./errors.ts";
-import { gather, type Supply } from "./gathering.ts";
-import { createHeld, type Held, type Taken } from "./held.ts";
+import { brokerErrorOf, closedError } from "./errors.ts";
+import { createHeld, type Held } from "./held.ts";
 import type { PullRequestFields } from "./methods.ts";
 import { pathOf } from "./names.ts";
 import { createSettling, type Settling } from "./settling.ts";
 import { createStreams, STREAMS, type Streams } from "./streams.ts";
-import { createWaiters } from "./waiters.ts";
 
 /** Bounds of what a source has been sent and nobody has settled: held here, or handed over. */
 const OUTSTANDING_MESSAGES = 16_000;
 const OUTSTANDING_BYTES = 48_000_000;
 const LEASE_SECONDS = 60;
+/** A quarter of a lease: the rest is for what comes after gathering. */
+const GATHER_AT_MOST_MS = 15_000;
 /** How often the leases of what is held are prolonged, and how long after the last receive it is given back. */
 const LOOK_AFTER_HELD_MS = 10_000;
 
@@ -49,14 +51,25 @@ export function createSource(connection: Connection, settings: SourceSettings): 
   });
   const keeping = createKeeping(held, streams, settling);
   const { health } = streams;
-  const supply: Supply = { subscription: settings.subscription, held, health, waiters, isClosed: () => isClosed, afterTaking: bound };
+  const doing = { what: `receiving from ${settings.subscription}`, role: "roles/pubsub.subscriber" } as const;
+  const supply: Supply = {
+    waiters,
+    gatherAtMostMs: GATHER_AT_MOST_MS,
+    moveTo(taken) {
+      const hasRoom = held.moveTo(taken);
+      bound();
+      return hasRoom;
+    },
+    nextLookMs: () => Number.POSITIVE_INFINITY,
+    failure: () => health.failure(),
+    errorOf: ({ error }) => brokerErrorOf(error, doing),
+    isClosed: () => isClosed,
+  };
   return {
     async receive(options) {
       if (isClosed) throw closedError();
-      const taken: Taken = { deliveries: [], bytes: 0, maxMessages: options.maxMessages, maxBytes: options.maxBytes };
-      if (options.signal?.aborted || options.maxMessages <= 0) return taken.deliveries;
-      await keeping.during(() => gather(supply, taken, options));
-      return taken.deliveries;
+      if (options.signal?.aborted || options.maxMessages <= 0) return [];
+      return keeping.during(() => gather(supply, options));
     },
     acknowledge: (deliveries) => settling.acknowledge(ackIdsOf(deliveries)),
     release: (deliveries, delayMs) => settling.endLeasesIn(delayMs, ackIdsOf(deliveries)),
@@ -89,12 +102,12 @@ function createKeeping(held: Held, streams: Streams, settling: Settling) {
   };
   return {
     letGo,
-    async during(work: () => Promise<void>): Promise<void> {
+    async during<T>(work: () => Promise<T>): Promise<T> {
       receiving++;
       looking ??= setInterval(look, LOOK_AFTER_HELD_MS);
       streams.start();
       try {
-        await work();
+        return await work();
       } finally {
         receiving--;
         receivedAtMs = performance.now();

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { backOffMs } from "../../../core/retry.ts";
+import { createHealth, type Health } from "../../support/pulling/health.ts";
 import type { PullStream } from "./connection.ts";
-import { createHealth, type Health } from "./health.ts";
+import { isTransient } from "./errors.ts";
 import type { ReceivedFields } from "./methods.ts";
 import { readStream } from "./reading.ts";
 
@@ -26,10 +27,12 @@ export interface Streams {
 
 /** One stream of Pub/Sub carries up to 10 MB a second; the emulator's carries 1,900 messages. */
 export const STREAMS = 16;
+/** Pub/Sub ends streams now and then: only what fails again at once is a failure. */
+const TOLERATED_FAILURES = 1;
 const BACK_OFF = { firstDelayMs: 100, maxDelayMs: 5_000 } as const;
 
 export function createStreams({ open, onDeliveries, onFailure }: StreamsOptions): Streams {
-  const health = createHealth(onFailure);
+  const health = createHealth({ toleratedFailures: TOLERATED_FAILURES, isTransient, onFailure });
   const reading = new Map<PullStream, Promise<unknown>>();
   let isPaused = false;
   let running: AbortController | undefined;

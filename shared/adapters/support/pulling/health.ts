@@ -1,11 +1,9 @@
-import { isTransient } from "./errors.ts";
-
-/** How the streams of a source fare, taken together. */
+/** How what brings the deliveries of a source fares, taken together. */
 export interface Health {
   /** Why no deliveries can come; undefined where they can. */
   failure(): Failure | undefined;
   succeeded(): void;
-  /** A stream ended: with an error, or (undefined) because the broker closed it. */
+  /** Something failed: with an error, or (undefined) because the broker ended it. */
   failed(error: unknown): void;
   /** Counts a stream as a success once it has been open for a while; call what it returns when the stream ends. */
   watch(): () => void;
@@ -23,11 +21,17 @@ export interface Failure {
 
 /** An open stream says nothing until there are messages. */
 const OPEN_IS_GOOD_AFTER_MS = 2_000;
-/** Pub/Sub ends streams now and then: only what fails again at once is a failure. */
-const TRANSIENT_FAILURES = 2;
 
-/** `onFailure` is called whenever `failure()` has something new to tell. */
-export function createHealth(onFailure: () => void): Health {
+export interface HealthOptions {
+  /** Failures one after the other that are none yet where each of them may pass: some brokers end streams now and then. */
+  toleratedFailures: number;
+  /** Whether an error may end by itself in a moment. */
+  isTransient(error: unknown): boolean;
+  /** Called whenever `failure()` has something new to tell. */
+  onFailure(): void;
+}
+
+export function createHealth({ toleratedFailures, isTransient, onFailure }: HealthOptions): Health {
   let failures = 0;
   let last: Failure | undefined;
   const succeeded = () => {
@@ -35,7 +39,7 @@ export function createHealth(onFailure: () => void): Health {
     last = undefined;
   };
   return {
-    failure: () => (last && (!last.isTransient || failures >= TRANSIENT_FAILURES) ? last : undefined),
+    failure: () => (last && (!last.isTransient || failures > toleratedFailures) ? last : undefined),
     succeeded,
     failed(error) {
       if (error === undefined) return;

@@ -1,0 +1,20 @@
+import type { MessageContent } from "../../../../core/message.ts";
+import { headerOf } from "../records/headers.ts";
+import { TIMESTAMP_PROPERTY } from "../records/message.ts";
+
+/** Why Kafka cannot carry `content` unaltered, naming the part; undefined where it can. */
+export function cannotCarry(content: MessageContent): string | undefined {
+  const { payloadKind, attributes, system, orderingKey, contentType } = content;
+  if (payloadKind !== "bytes" && payloadKind !== "null") return `Kafka has no payload of kind ${payloadKind}`;
+  if (orderingKey !== "") return "Kafka has no ordering key beside the record key";
+  if (contentType !== "") return "Kafka has no content type";
+  for (const { name } of system) {
+    // The time is not part of what is carried: it is kept where the destination asks for it.
+    if (name !== TIMESTAMP_PROPERTY) return `Kafka has no system property ${JSON.stringify(name.slice(0, 80))}`;
+  }
+  for (const attribute of attributes) {
+    const header = headerOf(attribute);
+    if (typeof header === "string") return header;
+  }
+  return undefined;
+}

@@ -1,0 +1,153 @@
+import { contentSize } from "../../../../core/message.ts";
+import type { Delivery } from "../../../../core/ports/source.ts";
+import type { Taken } from "../../../support/pulling/gathering.ts";
+import type { AssignedPartition, Held, KafkaDelivery } from "./partition.ts";
+
+/** The partitions that a source holds, and what it hands over of them. Kafka knows no leases: they are kept here, for this process. */
+export interface Holding {
+  readonly partitions: ReadonlyMap<number, AssignedPartition>;
+  /** Bytes that were fetched and not handed over. */
+  waitingBytes(): number;
+  /** Messages that are handed over and neither settled nor given back. */
+  outCount(): number;
+  replace(partitions: readonly AssignedPartition[]): void;
+  /** As a supply's: what is to come again first, then partition by partition. */
+  moveTo(taken: Taken): boolean;
+  nextLookMs(): number;
+  /** Settles the deliveries that are still ours; returns how many those were. */
+  settle(deliveries: readonly Delivery[]): number;
+  /** Gives back, to come again after `delayMs`. */
+  release(deliveries: readonly Delivery[], delayMs: number): void;
+  extend(deliveries: readonly Delivery[], leaseMs: number): void;
+}
+
+const LEASE_MS = 60_000;
+/** Bound of what is handed over, or given back, and not settled. */
+const MAX_OPEN_BYTES = 128_000_000;
+
+export function createHolding(): Holding {
+  let partitions = new Map<number, AssignedPartition>();
+  let order: AssignedPartition[] = [];
+  let openBytes = 0;
+  let out = 0;
+  /** Nothing is due before. */
+  let dueMs = Number.POSITIVE_INFINITY;
+
+  const handOver = (held: Held, nowMs: number): KafkaDelivery => {
+    held.isOut = true;
+    held.dueMs = nowMs + LEASE_MS;
+    dueMs = Math.min(dueMs, held.dueMs);
+    out++;
+    const message = held.message as NonNullable<Held["message"]>;
+    return { ackId: `${message.brokerMessageId}/${held.attempt}`, attempt: held.attempt, message, held };
+  };
+  const hasRoom = (taken: Taken, bytes: number) =>
+    taken.deliveries.length < taken.maxMessages && (taken.deliveries.length === 0 || taken.bytes + bytes <= taken.maxBytes);
+  const put = (taken: Taken, delivery: KafkaDelivery) => {
+    taken.deliveries.push(delivery);
+    taken.bytes += delivery.held.bytes;
+  };
+  /** Returns false once no more fits. */
+  const moveDue = (taken: Taken, nowMs: number): boolean => {
+    if (nowMs < dueMs) return true;
+    dueMs = Number.POSITIVE_INFINITY;
+    let isFull = false;
+    for (const held of order.flatMap((partition) => [...partition.open()])) {
+      if (held.dueMs > nowMs || isFull || !hasRoom(taken, held.bytes)) {
+        isFull ||= held.dueMs <= nowMs;
+        dueMs = Math.min(dueMs, held.dueMs);
+        continue;
+      }
+      if (held.isOut) {
+        held.attempt++;
+        out--;
+      }
+      put(taken, handOver(held, nowMs));
+    }
+    return !isFull;
+  };
+  /** Takes of one partition until it has no more; false once no more fits. */
+  const moveFrom = (partition: AssignedPartition, taken: Taken, nowMs: number): boolean => {
+    for (let message = partition.peek(); message; message = partition.peek()) {
+      const bytes = contentSize(message);
+      if (!hasRoom(taken, bytes) || openBytes >= MAX_OPEN_BYTES) return false;
+      openBytes += bytes;
+      put(taken, handOver(partition.take(bytes), nowMs));
+    }
+    return true;
+  };
+  /** What a delivery hands over; undefined where it is not ours any more. */
+  const heldOf = (delivery: Delivery): Held | undefined => {
+    const { held } = delivery as Partial<KafkaDelivery>;
+    return held &&
+      partitions.get(held.partition.index) === held.partition &&
+      held.isOut &&
+      held.attempt === delivery.attempt &&
+      held.message
+      ? held
+      : undefined;
+  };
+  return {
+    get partitions() {
+      return partitions;
+    },
+    waitingBytes: () => order.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0),
+    outCount: () => out,
+    replace(now) {
+      for (const partition of order) {
+        if (now.includes(partition)) continue;
+        partition.isHeld = false;
+        for (const held of partition.open()) {
+          openBytes -= held.bytes;
+          if (held.isOut) out--;
+        }
+      }
+      order = [...now];
+      partitions = new Map(now.map((partition) => [partition.index, partition]));
+    },
+    moveTo(taken) {
+      const nowMs = performance.now();
+      if (!moveDue(taken, nowMs)) return false;
+      for (let turns = order.length; turns > 0; turns--) {
+        const partition = order[0] as AssignedPartition;
+        if (!moveFrom(partition, taken, nowMs)) return taken.deliveries.length === 0;
+        order.push(order.shift() as AssignedPartition);
+      }
+      return taken.deliveries.length < taken.maxMessages && taken.bytes < taken.maxBytes;
+    },
+    nextLookMs: () => dueMs,
+    settle(deliveries) {
+      let count = 0;
+      for (const delivery of deliveries) {
+        const held = heldOf(delivery);
+        if (!held) continue;
+        openBytes -= held.bytes;
+        out--;
+        held.partition.settle(held);
+        count++;
+      }
+      return count;
+    },
+    release(deliveries, delayMs) {
+      const nowMs = performance.now();
+      for (const delivery of deliveries) {
+        const held = heldOf(delivery);
+        if (!held) continue;
+        held.isOut = false;
+        held.attempt++;
+        held.dueMs = nowMs + delayMs;
+        dueMs = Math.min(dueMs, held.dueMs);
+        out--;
+      }
+    },
+    extend(deliveries, leaseMs) {
+      const nowMs = performance.now();
+      for (const delivery of deliveries) {
+        const held = heldOf(delivery);
+        if (!held) continue;
+        held.dueMs = nowMs + Math.max(0, leaseMs);
+        dueMs = Math.min(dueMs, held.dueMs);
+      }
+    },
+  };
+}

@@ -1,0 +1,141 @@
+import type { Message } from "../../../../core/message.ts";
+import type { Delivery } from "../../../../core/ports/source.ts";
+import { type RecordBatch, readBatches } from "../records/batch.ts";
+import { createMessageReader, type Origin } from "../records/message.ts";
+import type { FetchedPartition } from "../wire/fetch.ts";
+import { createTransactionFilter } from "./transactions.ts";
+
+/** A message that was handed over and is not settled. */
+export interface Held {
+  readonly offset: number;
+  readonly bytes: number;
+  /** Undefined once it is settled. */
+  message: Message | undefined;
+  /** Of the last hand-over, or of the next one once it was given back. */
+  attempt: number;
+  /** Whether it is handed over, and not given back. */
+  isOut: boolean;
+  /** When it is handed over again, by `performance.now()`. */
+  dueMs: number;
+  readonly partition: AssignedPartition;
+}
+
+/** A delivery that knows what it hands over. */
+export interface KafkaDelivery extends Delivery {
+  readonly held: Held;
+}
+
+/** Handed-over places are cut off in runs of this many. */
+const CUT_AFTER = 1_000;
+/** Settled messages behind one that is not: past this, nothing more of the partition is handed over until that one is settled. */
+const MAX_WINDOW = 100_000;
+
+/** One partition that this consumer holds: what was fetched of it, what is handed over, and how far it is settled. */
+export class AssignedPartition {
+  readonly index: number;
+  /** Offset to be fetched next. */
+  position: number;
+  /** Committed last. */
+  committed: number;
+  /** False once the partition is another consumer's, or the topic another one. */
+  isHeld = true;
+  /** Bytes that were fetched and not read yet. */
+  waitingBytes = 0;
+  /** Why its records cannot be read; undefined where they can. */
+  fault: Error | undefined;
+
+  readonly #read: (batch: RecordBatch, from: number) => Generator<Message>;
+  #waiting: { batch: RecordBatch; isWanted: boolean }[] = [];
+  #reading: Generator<Message> | undefined;
+  #peeked: Message | undefined;
+  /** Behind what was taken last. */
+  #takenTo: number;
+  #window: Held[] = [];
+  #head = 0;
+
+  constructor(origin: Origin, from: number) {
+    this.index = origin.partition;
+    this.position = from;
+    this.committed = from;
+    this.#takenTo = from;
+    this.#read = createMessageReader(origin);
+  }
+
+  /** Adds what was fetched from `position` on. Throws BadBatch, having added what lies before the bad one. */
+  add({ records, aborted }: FetchedPartition): void {
+    const isWanted = createTransactionFilter(aborted);
+    for (const batch of readBatches(records)) {
+      const wanted = isWanted(batch);
+      if (batch.endOffset <= this.position) continue;
+      this.#waiting.push({ batch, isWanted: wanted });
+      this.waitingBytes += batch.records.length;
+      this.position = batch.endOffset;
+    }
+  }
+
+  /** The next message in order; undefined where none has been fetched. Sets `fault` where its records cannot be read: they are then fetched again. */
+  peek(): Message | undefined {
+    if (this.#peeked || this.#window.length - this.#head >= MAX_WINDOW) return this.#peeked;
+    try {
+      this.#peeked = this.#next();
+    } catch (error) {
+      this.fault = error as Error;
+      this.#waiting = [];
+      this.#reading = undefined;
+      this.waitingBytes = 0;
+      this.position = this.#takenTo;
+    }
+    return this.#peeked;
+  }
+
+  #next(): Message | undefined {
+    for (;;) {
+      const current = this.#waiting[0];
+      if (!current) return undefined;
+      if (current.isWanted) {
+        this.#reading ??= this.#read(current.batch, this.#takenTo);
+        const { value, done } = this.#reading.next();
+        if (!done) return value;
+      }
+      this.#waiting.shift();
+      this.#reading = undefined;
+      this.#takenTo = current.batch.endOffset;
+      this.waitingBytes -= current.batch.records.length;
+    }
+  }
+
+  /** Takes the message that was peeked at, to be handed over. */
+  take(bytes: number): Held {
+    const message = this.#peeked as Message;
+    const offset = Number(message.sequence);
+    const held: Held = { offset, bytes, message, attempt: 1, isOut: false, dueMs: 0, partition: this };
+    this.#peeked = undefined;
+    this.#takenTo = offset + 1;
+    this.#window.push(held);
+    return held;
+  }
+
+  /** Settles for good. */
+  settle(held: Held): void {
+    held.message = undefined;
+    held.isOut = false;
+    while (this.#head < this.#window.length && !this.#window[this.#head]?.message) this.#head++;
+    if (this.#head >= CUT_AFTER || this.#head === this.#window.length) {
+      this.#window = this.#window.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Behind the last offset before which all is settled, or holds no message. */
+  get settledTo(): number {
+    return this.#window[this.#head]?.offset ?? this.#takenTo;
+  }
+
+  /** What is handed over or given back, and not settled. */
+  *open(): Generator<Held> {
+    for (let i = this.#head; i < this.#window.length; i++) {
+      const held = this.#window[i] as Held;
+      if (held.message) yield held;
+    }
+  }
+}
