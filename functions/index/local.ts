@@ -14,7 +14,8 @@ const LIMIT_MS = 60_000;
 
 /** Stores the index records that arrive on one index topic of the embedded broker, until `signal` aborts. */
 export async function indexLocally(pipeline: Pipeline, source: Source, composition: Composition, signal: AbortSignal): Promise<void> {
-  const { clock, log, meter, index } = composition;
+  const { clock, log, meter, index, sources } = composition;
+  const state = sources.of(`index ${pipeline.index?.topic}`);
   const deps = { index, clock, log, meter, defaultCollection: pipeline.index?.collection ?? "", pipeline: async () => pipeline };
   const maxWaitMs = composition.settings.pipelines[pipeline.name]?.batch.triggerMaxWaitMs ?? 0;
   const commits = indexCommits(composition.collections(), deps, { ...COMMIT, maxWaitMs });
@@ -26,6 +27,6 @@ export async function indexLocally(pipeline: Pipeline, source: Source, compositi
     },
     { limitMs: LIMIT_MS, log, metrics: meter },
   );
-  await pull({ source, receive: RECEIVE, handle, batchesInFlight: BATCHES_IN_FLIGHT, clock, log, meter, signal });
+  await pull({ source, receive: RECEIVE, handle, batchesInFlight: BATCHES_IN_FLIGHT, clock, log, state, meter, signal });
   await source.close();
 }

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 import type { JobStore } from "../core/ports/job-store.ts";
 import type { Log } from "../core/ports/log.ts";
 import type { MetadataIndex } from "../core/ports/metadata-index.ts";
@@ -6,6 +6,7 @@ import type { ObjectStore } from "../core/ports/object-store.ts";
 import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
+import { kafkaDestinationSettings, kafkaSourceSettings } from "./brokers/kafka/settings.ts";
 import { fsStoreSettings } from "./stores/fs/settings.ts";
 import { gcsStoreSettings } from "./stores/gcs/settings.ts";
 
@@ -69,6 +70,19 @@ export const brokers = {
   pubsub: () => import("./brokers/pubsub/adapter.ts"),
   kafka: () => import("./brokers/kafka/adapter.ts"),
 } satisfies Record<string, () => Promise<BrokerAdapter>>;
+
+/** What a pipeline's source, and a destination, may say besides what those of every broker say. */
+export const sourceSettings = {
+  embedded: z.strictObject({}),
+  pubsub: z.strictObject({}),
+  kafka: kafkaSourceSettings,
+} satisfies Record<keyof typeof brokers, z.ZodObject>;
+
+export const destinationSettings = {
+  embedded: z.strictObject({}),
+  pubsub: z.strictObject({}),
+  kafka: kafkaDestinationSettings,
+} satisfies Record<keyof typeof brokers, z.ZodObject>;
 
 export const stores = {
   fs: () => import("./stores/fs/adapter.ts"),

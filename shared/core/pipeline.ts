@@ -16,6 +16,8 @@ export interface BatchLimits {
 export interface TopicTarget {
   publisher: Publisher;
   topic: string;
+  /** What resubmitted messages get as it was at their source. Default: nothing. */
+  keep?: readonly ("partition" | "timestamp")[];
 }
 
 /** A named store and how a pipeline writes into it. */

@@ -25,7 +25,7 @@ const BATCH_LIMIT_MS = 60_000;
 export async function persistSource(
   pipeline: Pipeline,
   source: Source,
-  ports: Pick<Ports, "settings" | "clock" | "log" | "meter">,
+  ports: Pick<Ports, "settings" | "clock" | "log" | "meter" | "sources">,
   options: PersistSourceOptions,
 ): Promise<PersistCounts> {
   const { clock, log, meter, settings } = ports;
@@ -52,6 +52,7 @@ export async function persistSource(
     batchesInFlight,
     clock,
     log,
+    state: ports.sources.of(pipeline.name),
     meter,
     signal,
     untilDrained,

@@ -20,9 +20,10 @@ import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
 import type { FlushedMeter } from "./invocation.ts";
 import { openedOnce } from "./opened-once.ts";
-import type { PipelineSettings } from "./settings/pipelines.ts";
+import { ownDestinationSettings, ownSourceSettings, type PipelineSettings, topicKey } from "./settings/pipelines.ts";
 import type { Settings } from "./settings/settings.ts";
 import { ownStoreSettings, type StoreKind } from "./settings/stores.ts";
+import { createSourceStates, type SourceStates } from "./source-states.ts";
 
 export type BrokerName = keyof typeof brokers;
 
@@ -32,6 +33,8 @@ export interface Ports {
   readonly clock: Clock;
   readonly log: Log;
   readonly meter: FlushedMeter;
+  /** How the sources fare that this process pulls from. */
+  readonly sources: SourceStates;
   /** A pipeline with its ports open. Throws InvalidInput where the settings name none; the adapters' errors. */
   pipeline(name: string): Promise<Pipeline>;
   index(): Promise<OpenedIndex>;
@@ -106,13 +109,14 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
   const openTopic = async (from: Broker, source: SourceSettings) => (wrap.source ?? same)(await from.openSource(source));
   const destinationOf = (name: string) => {
     if (settings.destinations) return Object.hasOwn(settings.destinations, name) ? settings.destinations[name] : undefined;
-    return DESTINATION_NAME.test(name) ? { broker: EMBEDDED, topic: name } : undefined;
+    return DESTINATION_NAME.test(name) ? ({ broker: EMBEDDED, topic: name } as const) : undefined;
   };
   return {
     settings,
     clock,
     log,
     meter,
+    sources: createSourceStates(clock, log),
     pipeline,
     index,
     jobs,
@@ -120,7 +124,8 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
     async openSource(name) {
       const { source } = settings.pipelines[name] as PipelineSettings;
       const { topic, subscription } = source;
-      return openTopic(await broker(source.broker), { id: brokerIdOf(source), topic, subscription });
+      const own = ownSourceSettings(source.broker, source);
+      return openTopic(await broker(source.broker), { id: brokerIdOf(source), topic, subscription, own });
     },
     openTopic,
     collections: () => collectionsOf(settings),
@@ -128,7 +133,8 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
       const destination = destinationOf(name);
       if (!destination)
         throw new InvalidInput(`publishing to ${name}: there is no such destination`, [{ path: "topic", message: "is no destination" }]);
-      return { publisher: (await broker(destination.broker)).publisher, topic: destination.topic };
+      const { publisher } = await broker(destination.broker);
+      return { publisher, topic: destination.topic, ...ownDestinationSettings(destination.broker, destination) };
     },
     hasDestination: (name) => destinationOf(name) !== undefined,
     async close() {
@@ -177,9 +183,9 @@ async function openPipeline(
   const { source, store, batch, index, deadLetter } = settings.pipelines[name] as PipelineSettings;
   const storeName = store.name ?? name;
   const place = (store.name === undefined ? store : settings.stores[store.name]) as { kind: StoreKind };
-  const deadLetterTopics = new Set(Object.values(settings.pipelines).map((pipeline) => pipeline.deadLetter?.topic));
+  const deadLetters = Object.values(settings.pipelines).flatMap((pipeline) => (pipeline.deadLetter ? [topicKey(pipeline.deadLetter)] : []));
   // Without index and dead-letter topic nothing is published: the broker need not be opened.
-  const target = index || deadLetter ? (await broker(source.broker)).publisher : undefined;
+  const target = async (to: { broker: BrokerName; topic: string }) => ({ publisher: (await broker(to.broker)).publisher, topic: to.topic });
   return {
     name,
     brokerId: brokerIdOf(source),
@@ -194,8 +200,8 @@ async function openPipeline(
       extension: store.extension ?? (store.format === "raw" ? "bin" : "avro"),
     },
     batch,
-    index: index && target && { publisher: target, topic: index.topic, collection: index.collection },
-    deadLetter: deadLetter && target && { publisher: target, topic: deadLetter.topic },
-    isDeadLetters: deadLetterTopics.has(source.topic),
+    index: index && { ...(await target(index)), collection: index.collection },
+    deadLetter: deadLetter && (await target(deadLetter)),
+    isDeadLetters: deadLetters.includes(topicKey(source)),
   };
 }

@@ -3,6 +3,7 @@ import { errorText } from "../core/errors.ts";
 import type { Log } from "../core/ports/log.ts";
 import type { Meter } from "../core/ports/meter.ts";
 import type { Delivery, ReceiveOptions, Source } from "../core/ports/source.ts";
+import type { SourceState } from "./source-states.ts";
 
 export interface PullOptions {
   source: Source;
@@ -13,6 +14,8 @@ export interface PullOptions {
   batchesInFlight: number;
   clock: Clock;
   log: Log;
+  /** Where it is noted whether receiving works. */
+  state: SourceState;
   meter: Meter;
   signal: AbortSignal;
   /**
@@ -29,9 +32,11 @@ const EXTENDED_LEASE_MS = 60_000;
 
 /** Pulls batches and hands them over until `signal` aborts, then waits for those under way. Failures are logged and waited out. */
 export async function pull(options: PullOptions): Promise<void> {
-  const { source, clock, log, signal, untilDrained = false } = options;
+  const { source, clock, state, signal, untilDrained = false } = options;
   const running = new Set<Promise<void>>();
   try {
+    // What a source has to do before its first message, such as joining a group, is no waiting for messages.
+    if (untilDrained) await source.receive({ ...options.receive, maxMessages: 0, signal });
     while (!signal.aborted) {
       if (running.size >= options.batchesInFlight) {
         await Promise.race(running);
@@ -40,6 +45,7 @@ export async function pull(options: PullOptions): Promise<void> {
       try {
         const startedMs = clock.nowMs();
         const deliveries = await source.receive({ ...options.receive, signal });
+        state.succeeded();
         const isDrained = untilDrained && clock.nowMs() - startedMs >= options.receive.maxWaitMs;
         if (deliveries.length > 0) {
           const handled = handleUnderLease(deliveries, options).finally(() => running.delete(handled));
@@ -48,7 +54,7 @@ export async function pull(options: PullOptions): Promise<void> {
         if (isDrained) return;
       } catch (error) {
         if (untilDrained) throw error;
-        log.error("pulling a batch failed", { error: errorText(error) });
+        state.failed(error);
         await clock.sleep(FAILURE_WAIT_MS, signal);
       }
     }

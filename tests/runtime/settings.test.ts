@@ -65,7 +65,11 @@ describe("settings that are not given", () => {
       },
     });
     const { index, deadLetter } = readSettings(inOrders({ index: { collection: "c" }, deadLetter: {} })).pipelines.orders ?? {};
-    expect([index, deadLetter]).toEqual([{ topic: "persistor-index", collection: "c" }, { topic: "persistor-dead-letter" }]);
+    const broker = "embedded";
+    expect([index, deadLetter]).toEqual([
+      { broker, topic: "persistor-index", collection: "c" },
+      { broker, topic: "persistor-dead-letter" },
+    ]);
   });
 
   it("do not come from variables that are others' business", () => {
@@ -185,7 +189,7 @@ describe("settings that are wrong", () => {
     ["PERSISTOR_PIPELINES.orders.source", inPipelines({ orders: { store: { name: "local" } } })],
     ["PERSISTOR_PIPELINES.orders.source.topic", inOrders({ source: {} })],
     ["PERSISTOR_PIPELINES.orders.source.topic", inOrders({ source: { topic: "../x" } })],
-    ["PERSISTOR_PIPELINES.orders.source.broker", inOrders({ source: { topic: "a", broker: "kafka" } })],
+    ["PERSISTOR_PIPELINES.orders.source.broker", inOrders({ source: { topic: "a", broker: "rabbit" } })],
     ["PERSISTOR_PIPELINES.orders.source", inOrders({ source: { topic: "a", group: "g" } })],
     ["PERSISTOR_PIPELINES.orders", inOrders({ sink: {} })],
     ["PERSISTOR_PIPELINES.orders.store.name", inOrders({ store: {} })],

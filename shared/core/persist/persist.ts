@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { mapConcurrently } from "../concurrency.ts";
 import { type DeadLetterCategory, deadLetter } from "../dead-letter/dead-letter.ts";
 import { digestOf } from "../digest.ts";
-import { errorText, isRetryable, PersistorError } from "../errors.ts";
+import { BrokerError, errorText, isRetryable, PersistorError } from "../errors.ts";
 import { handOver } from "../index/index-message.ts";
 import { contentSize, type Message } from "../message.ts";
 import type { Pipeline } from "../pipeline.ts";
@@ -61,7 +61,7 @@ async function persistBatch(pipeline: Pipeline, batch: Batch, outcomes: Outcome[
 async function storeAndHandOver(pipeline: Pipeline, batch: Batch, deps: PersistDeps): Promise<void> {
   const { index, store } = pipeline;
   const written = await writeBatch(store, batch, index !== undefined);
-  if (index) await handOver(index, written.records);
+  if (index) await handOver(index, written.records).catch(heldBack);
   const labels = { pipeline: pipeline.name };
   const lagMs = Math.max(0, deps.clock.nowMs() - (batch.records[0] as StoredRecord).message.publishTimeUs / 1000);
   deps.meter.record("persistor.batch.messages", batch.records.length, labels);
@@ -69,6 +69,12 @@ async function storeAndHandOver(pipeline: Pipeline, batch: Batch, deps: PersistD
   deps.meter.add("persistor.messages.persisted", batch.records.length, labels);
   if (written.bytes > 0) deps.meter.record("persistor.object.bytes", written.bytes, labels);
   deps.meter.record("persistor.archive.lag", lagMs / 1000, labels);
+}
+
+/** What the index topic does not take says nothing of the messages, which are stored: they wait until somebody mends the topic. */
+function heldBack(error: unknown): never {
+  if (!(error instanceof PersistorError) || error.code !== "refused") throw error;
+  throw new BrokerError("broker_unavailable", error.message, { retryable: true, cause: error });
 }
 
 /** A closed list: everything else may work later, and is never given up. */

@@ -9,6 +9,7 @@ export interface Delivery {
 }
 
 export interface ReceiveOptions {
+  /** 0 gives nothing, and returns once all is done that has to be before a first message. */
   maxMessages: number;
   /** Bytes by `contentSize`; at least one message is given however large it is. */
   maxBytes: number;

@@ -38,7 +38,7 @@ export async function publishRows(
   for (const chunk of chunksOf(readyRows(rows, request.ordered), chunkMessages(request), destination)) {
     if (deps.signal.aborted || !(await lease.kept())) return;
     const startedMs = deps.clock.nowMs();
-    const messages = chunk.map((row) => outgoing(row, job));
+    const messages = chunk.map((row) => outgoing(row, job, destination));
     const outcomes = await destination.publisher.publish(destination.topic, messages);
     for (const [i, row] of chunk.entries()) settleRow(row, outcomes[i]);
     deps.meter.add("persistor.job.published", chunk.filter(({ state }) => state === "published").length, { collection: job.collection });
@@ -111,8 +111,15 @@ function* chunksOf(rows: readonly Row[], maxMessages: number, { publisher }: Top
   if (chunk.length > 0) yield chunk;
 }
 
-function outgoing(row: Row, job: Job): OutgoingMessage {
-  return { ...(row.content as MessageContent), messageId: `${job.id}:${row.entry.id}` };
+function outgoing({ content, origin, entry }: Row, job: Job, { keep }: TopicTarget): OutgoingMessage {
+  const { orderingKey } = content as MessageContent;
+  return {
+    ...(content as MessageContent),
+    messageId: `${job.id}:${entry.id}`,
+    partition: keep?.includes("partition") ? origin?.partition : undefined,
+    publishTimeUs: keep?.includes("timestamp") ? origin?.publishTimeUs : undefined,
+    orderedBy: (job.request as ResubmitRequest).ordered ? orderingKey || origin?.partition : undefined,
+  };
 }
 
 function settleRow(row: Row, outcome: PublishOutcome | undefined): void {

@@ -29,6 +29,8 @@ export interface Row {
   reason?: FailureReason;
   detail?: string;
   content?: MessageContent;
+  /** Where and when the message was published first. */
+  origin?: Pick<Message, "partition" | "publishTimeUs">;
   /** The payload as it was read: a slice of its block's memory. */
   read?: Uint8Array;
 }
@@ -51,6 +53,7 @@ export async function fetchRows(rows: Row[], request: ResubmitRequest, deps: Fet
       const record = accept(row, fetched[i] as Fetched, allowed);
       if (!record) continue;
       row.content = contentOf(record.message);
+      row.origin = { partition: record.message.partition, publishTimeUs: record.message.publishTimeUs };
       row.read = record.message.payload;
       // Only letters are awaited one by one: a promise for each message would cost more than reading it.
       const letters = lettersOf(record, allowed);

@@ -4,6 +4,7 @@ import type { Clock } from "../../core/clock.ts";
 import { errorText } from "../../core/errors.ts";
 import { MATCH_ALL } from "../../core/filter/ast.ts";
 import type { Pipeline } from "../../core/pipeline.ts";
+import type { SourceStates } from "../source-states.ts";
 import { HttpError } from "./problem.ts";
 import { defineRoute, type Route } from "./route.ts";
 
@@ -60,6 +61,18 @@ export function storeProbes(pipelines: Iterable<Pipeline>): Record<string, Probe
   const stores = new Map([...pipelines].map(({ store }) => [`store ${store.name}`, store.objects]));
   return Object.fromEntries(
     [...stores].map(([name, store]) => [name, async () => store.list("persistor-readiness/")[Symbol.asyncIterator]().next()]),
+  );
+}
+
+/** What is known of the sources that are pulled from; none of them is asked. */
+export function sourceProbes(sources: SourceStates): Record<string, Probe> {
+  return Object.fromEntries(
+    [...sources.failures()].map(([name, failure]) => [
+      `source ${name}`,
+      async () => {
+        if (failure) throw failure;
+      },
+    ]),
   );
 }
 

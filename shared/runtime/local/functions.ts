@@ -1,8 +1,10 @@
 import { indexLocally } from "../../../functions/index/local.ts";
 import { persistLocally } from "../../../functions/persist/local.ts";
+import type { Pipeline } from "../../core/pipeline.ts";
 import type { Composition } from "../compose.ts";
 import { writersByIndexTopic } from "../index-topics.ts";
 import { type JobRunner, jobRunner } from "../jobs/runner.ts";
+import type { BrokerName } from "../ports.ts";
 
 /** The functions that run without being called: triggers and open jobs. */
 export interface LocalFunctions {
@@ -15,20 +17,26 @@ const INDEXER_SUBSCRIPTION = "persistor-indexer";
 
 /** Starts a persist trigger for each pipeline, an indexer for each index topic, and the job runner. Throws BrokerError. */
 export async function startFunctions(composition: Composition): Promise<LocalFunctions> {
-  const broker = await composition.embedded();
+  const embedded = await composition.embedded();
   const pipelines = [...composition.pipelines.values()];
-  for (const { topic } of pipelines) await broker.createTopic(topic, { retained: false });
+  const all = Object.entries(composition.settings.pipelines);
   // A dead-letter topic or an index topic keeps what comes before its reader is there.
-  const indexTopics = writersByIndexTopic(composition.pipelines);
-  for (const topic of indexTopics.keys()) await broker.createTopic(topic, { retained: false });
+  const topics = all.flatMap(([, { source, index }]) => (index ? [source, index] : [source]));
+  for (const { broker, topic } of topics) if (broker === "embedded") await embedded.createTopic(topic, { retained: false });
 
   const persisting = new AbortController();
   const indexing = new AbortController();
   const indexSources = await Promise.all(
-    [...indexTopics].map(async ([topic, { pipeline }]) => ({
-      pipeline,
-      source: await composition.openTopic(broker, { id: topic, topic, subscription: INDEXER_SUBSCRIPTION }),
-    })),
+    [...Map.groupBy(all, ([, { index }]) => index?.broker)].flatMap(([broker, writers]) =>
+      [...writersByIndexTopic(writers)].map(async ([topic, { name }]) => ({
+        pipeline: composition.pipelines.get(name) as Pipeline,
+        source: await composition.openTopic(await composition.broker(broker as BrokerName), {
+          id: topic,
+          topic,
+          subscription: INDEXER_SUBSCRIPTION,
+        }),
+      })),
+    ),
   );
   const indexers = indexSources.map(({ pipeline, source }) => indexLocally(pipeline, source, composition, indexing.signal));
   const sources = await Promise.all(pipelines.map(async (pipeline) => ({ pipeline, source: await composition.openSource(pipeline.name) })));

@@ -1,5 +1,5 @@
 import type { Composition } from "../compose.ts";
-import { healthRoutes, indexProbe, type Probe, storeProbes } from "../http/health-routes.ts";
+import { healthRoutes, indexProbe, type Probe, sourceProbes, storeProbes } from "../http/health-routes.ts";
 import { defineRoute, type Route } from "../http/route.ts";
 import { type Metrics, PROMETHEUS_TYPE } from "../telemetry/metrics.ts";
 
@@ -21,11 +21,12 @@ export function hostRoutes(composition: Composition, metrics: Metrics): Route[] 
   ];
 }
 
-function probes({ index, jobs, embedded, pipelines, collections }: Composition): Record<string, Probe> {
+function probes({ index, jobs, embedded, pipelines, collections, sources }: Composition): Record<string, Probe> {
   return {
     index: indexProbe(index, collections),
     jobs: () => jobs.list({ limit: 1 }),
     broker: async () => (await embedded()).topics(),
     ...storeProbes(pipelines.values()),
+    ...sourceProbes(sources),
   };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { kafkaSettings } from "../../adapters/brokers/kafka/settings.ts";
 import { indexes } from "../../adapters/registry.ts";
 import { authSchema, CLOSED_AUTH, OPEN_AUTH } from "../auth/settings.ts";
 import { triggerAuthSchema } from "../auth/trigger-settings.ts";
@@ -79,6 +80,14 @@ export const DECLARATIONS = {
     shown: "any topic of the embedded broker, by its name",
     onCloud: { fallback: {}, shown: "none" },
     json: true,
+  }),
+  PERSISTOR_KAFKA: declare({
+    doc: 'The Kafka cluster, as JSON: `{"brokers": ["host:9092"]}`, and what the table below says.',
+    schema: kafkaSettings.optional(),
+    fallback: undefined,
+    shown: "none",
+    json: true,
+    secret: true,
   }),
   PERSISTOR_INDEX: declare({
     doc: "Adapter of the index and of the jobs.",

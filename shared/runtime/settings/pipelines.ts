@@ -1,28 +1,43 @@
 import { z } from "zod";
-import { brokers } from "../../adapters/registry.ts";
+import { brokers, destinationSettings, sourceSettings } from "../../adapters/registry.ts";
 import { nameSchema, names } from "./names.ts";
+import { ownFieldsOf } from "./own-fields.ts";
 import { ownStoreSettings, type StoreKind, storeSchema } from "./stores.ts";
 
 export const topicSchema = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._~+%-]{0,254}$/, "must be a topic's name: letters, digits and -_.~+%, at most 255");
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9._~+%-]{0,254}$/, "must be a topic's name: letters, digits and -_.~+%, at most 255");
 
 const EMBEDDED = "embedded";
 
+export type BrokerKind = keyof typeof brokers;
+
+const brokerSchema = z.enum(names(brokers));
+const ownSource = ownFieldsOf<BrokerKind>("a source", sourceSettings);
+const ownDestination = ownFieldsOf<BrokerKind>("a destination", destinationSettings);
+
+/** What a source, and a destination, is told besides what those of every broker are. */
+export const ownSourceSettings = ownSource.of;
+export const ownDestinationSettings = ownDestination.of;
+
 const sourceSchema = z
   .strictObject({
-    broker: z.enum(names(brokers)).default(EMBEDDED).describe("Adapter of the broker."),
+    broker: brokerSchema.default(EMBEDDED).describe("Adapter of the broker."),
     topic: topicSchema.describe("Topic that is read."),
     subscription: topicSchema
       .optional()
-      .describe("Subscription of that topic. Default: `persistor` at the embedded broker, elsewhere the topic's name and `-persistor`."),
+      .describe(
+        "Subscription of that topic; at Kafka the consumer group. Default: `persistor` at the embedded broker, elsewhere the topic's name and `-persistor`.",
+      ),
     id: z
       .string()
       .min(1)
       .max(200)
       .optional()
       .describe("Becomes `broker_id`, the first part of each message's identity. Default: the topic's name."),
+    ...ownSource.shape,
   })
+  .superRefine((source, context) => ownSource.check(source.broker, source, context))
   .transform((source) => ({
     ...source,
     subscription: source.subscription ?? (source.broker === EMBEDDED ? "persistor" : `${source.topic}-persistor`),
@@ -56,15 +71,24 @@ const batchSchema = z
   })
   .describe("How messages are joined.");
 
+const besideBroker = z
+  .enum(names(brokers))
+  .optional()
+  .describe("Broker of that topic. Default: `embedded` on the local host, elsewhere the source's.");
+
 const indexSchema = z
   .strictObject({
+    broker: besideBroker,
     topic: topicSchema.default("persistor-index").describe("Topic that carries index records to the indexer."),
     collection: nameSchema.describe("Collection of the index; several pipelines may share one."),
   })
   .describe("Absent: persisting alone; the index can be built later from what is stored.");
 
 const deadLetterSchema = z
-  .strictObject({ topic: topicSchema.default("persistor-dead-letter").describe("Topic for what can never be handled.") })
+  .strictObject({
+    broker: besideBroker,
+    topic: topicSchema.default("persistor-dead-letter").describe("Topic for what can never be handled."),
+  })
   .describe("Absent: such messages are released again and again.");
 
 export const pipelineSchema = z.strictObject({
@@ -79,14 +103,45 @@ export const pipelinesSchema = z
   .record(nameSchema, pipelineSchema)
   .refine((pipelines) => Object.keys(pipelines).length > 0, "name at least one pipeline");
 
-export const destinationSchema = z.strictObject({
-  broker: z.enum(names(brokers)).describe("Adapter of the broker."),
-  topic: topicSchema.describe("Topic at that broker."),
-});
+export const destinationSchema = z
+  .strictObject({
+    broker: brokerSchema.describe("Adapter of the broker."),
+    topic: topicSchema.describe("Topic at that broker."),
+    ...ownDestination.shape,
+  })
+  .superRefine((destination, context) => ownDestination.check(destination.broker, destination, context));
 
 export const destinationsSchema = z.record(nameSchema, destinationSchema);
 
-export type PipelineSettings = z.output<typeof pipelineSchema>;
+type ParsedPipeline = z.output<typeof pipelineSchema>;
+
+/** A pipeline, complete: with the broker of each of its topics. */
+export interface PipelineSettings extends Omit<ParsedPipeline, "index" | "deadLetter"> {
+  index?: NonNullable<ParsedPipeline["index"]> & { broker: BrokerKind };
+  deadLetter?: NonNullable<ParsedPipeline["deadLetter"]> & { broker: BrokerKind };
+}
+
+/** Says of each topic that pipelines write to at which broker it is: at `beside` where they do not tell, and by default at the source's. */
+export function withBrokers(pipelines: Readonly<Record<string, ParsedPipeline>>, beside?: BrokerKind): Record<string, PipelineSettings> {
+  return Object.fromEntries(
+    Object.entries(pipelines).map(([name, { index, deadLetter, ...pipeline }]) => {
+      const broker = beside ?? pipeline.source.broker;
+      return [
+        name,
+        {
+          ...pipeline,
+          index: index && { ...index, broker: index.broker ?? broker },
+          deadLetter: deadLetter && { ...deadLetter, broker: deadLetter.broker ?? broker },
+        },
+      ];
+    }),
+  );
+}
+
+/** Tells topics of the same name at several brokers apart. */
+export function topicKey({ broker, topic }: { broker: BrokerKind; topic: string }): string {
+  return `${broker}/${topic}`;
+}
 
 const LOCAL_BATCH = { maxWaitMs: 1_000 };
 const LOCAL_STORE = "local";
@@ -111,7 +166,7 @@ export const DEFAULT_STORES = { [LOCAL_STORE]: { kind: "fs" } };
 
 const DEAD_LETTER_PATH = "{topic}/{year}/{month}/{day}";
 
-function placeOf(store: PipelineSettings["store"]): Record<string, unknown> {
+function placeOf(store: ParsedPipeline["store"]): Record<string, unknown> {
   if (store.name !== undefined) return { name: store.name };
   const kind = store.kind as StoreKind;
   return { kind, prefix: store.prefix, ...ownStoreSettings(kind, store) };
@@ -130,20 +185,22 @@ export function withDeadLetterPipelines(
   pipelines: Record<string, PipelineSettings>,
   known: Readonly<Record<string, unknown>>,
 ): Record<string, PipelineSettings> {
-  const read = new Set(Object.values(pipelines).map(({ source }) => source.topic));
+  const read = new Set(Object.values(pipelines).map(({ source }) => topicKey(source)));
   const added: Record<string, PipelineSettings> = {};
-  for (const { deadLetter, source, store, index } of Object.values(pipelines)) {
-    if (!deadLetter || read.has(deadLetter.topic)) continue;
-    read.add(deadLetter.topic);
+  for (const { deadLetter, store, index } of Object.values(pipelines)) {
+    if (!deadLetter || read.has(topicKey(deadLetter))) continue;
+    read.add(topicKey(deadLetter));
+    const { broker, topic } = deadLetter;
     const place = LOCAL_STORE in known ? { name: LOCAL_STORE } : placeOf(store);
-    const name = deadLetterPipelineName(deadLetter.topic);
-    const isEmbedded = source.broker === EMBEDDED;
-    added[name] = pipelineSchema.parse({
-      source: { broker: source.broker, topic: deadLetter.topic },
+    const name = deadLetterPipelineName(topic);
+    const isEmbedded = broker === EMBEDDED;
+    const parsed = pipelineSchema.parse({
+      source: { broker, topic },
       store: { ...place, path: DEAD_LETTER_PATH },
       batch: { ...(isEmbedded ? LOCAL_BATCH : {}), maxMessageBytes: MAX_MESSAGE_BYTES },
       index: index || isEmbedded ? { topic: index?.topic ?? INDEX_TOPIC, collection: name } : undefined,
     });
+    Object.assign(added, withBrokers({ [name in added ? `${name}-${broker}` : name]: parsed }, index?.broker ?? broker));
   }
   return { ...pipelines, ...added };
 }

@@ -2,10 +2,9 @@ import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
-import { parsePathMask } from "../../core/object-name.ts";
+import { faultsTogether, localParts, missingBrokers } from "./checks.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
-import { nameSchema } from "./names.ts";
-import { deadLetterPipelineName, type PipelineSettings, pipelinesSchema, withDeadLetterPipelines } from "./pipelines.ts";
+import { type PipelineSettings, pipelinesSchema, withBrokers, withDeadLetterPipelines } from "./pipelines.ts";
 
 type Values = { [K in SettingName]: (typeof DECLARATIONS)[K] extends Declaration<infer T> ? T : never };
 
@@ -61,11 +60,13 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   const fromFile = read.PERSISTOR_PIPELINES_FILE === undefined ? undefined : readPipelinesFile(read.PERSISTOR_PIPELINES_FILE, faults);
   if (fromFile && environment.PERSISTOR_PIPELINES)
     faults.push({ path: "PERSISTOR_PIPELINES_FILE", message: "is set together with PERSISTOR_PIPELINES; set one of them" });
-  const pipelines = fromFile ?? read.PERSISTOR_PIPELINES;
+  // On one machine what goes beside the messages stays there: nothing has to be made at another broker first.
+  const pipelines = withBrokers(fromFile ?? read.PERSISTOR_PIPELINES, host === "local" ? "embedded" : undefined);
   const variable = fromFile ? "PERSISTOR_PIPELINES_FILE" : "PERSISTOR_PIPELINES";
   if (faults.length === 0 && Object.keys(pipelines).length === 0)
     faults.push({ path: variable, message: "must be set: name at least one pipeline" });
-  if (host === "cloud") faults.push(...localParts(variable, pipelines, read));
+  faults.push(...missingBrokers(read.PERSISTOR_KAFKA !== undefined, pipelines, read.PERSISTOR_DESTINATIONS ?? {}));
+  if (host === "cloud") faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
   return {
@@ -94,6 +95,7 @@ function adapterSettings(read: Values): Settings["adapters"] {
     embedded: { retentionHours: read.PERSISTOR_RETENTION_HOURS },
     pubsub: { projectId, emulatorHost: read.PUBSUB_EMULATOR_HOST },
     gcs: { projectId, emulatorUrl: read.STORAGE_EMULATOR_HOST },
+    kafka: read.PERSISTOR_KAFKA ?? {},
     mongodb: { uri: read.PERSISTOR_MONGODB_URI, database: read.PERSISTOR_MONGODB_DATABASE },
   };
 }
@@ -127,75 +129,11 @@ function validated<T>(name: string, schema: z.ZodType<T>, value: unknown, faults
   return undefined;
 }
 
-function readPipelinesFile(file: string, faults: InputFault[]): Record<string, PipelineSettings> | undefined {
+function readPipelinesFile(file: string, faults: InputFault[]): Values["PERSISTOR_PIPELINES"] | undefined {
   try {
     return validated("PERSISTOR_PIPELINES_FILE", pipelinesSchema, JSON.parse(readFileSync(file, "utf8")), faults);
   } catch (error) {
     faults.push({ path: "PERSISTOR_PIPELINES_FILE", message: `cannot be read: ${errorText(error)}` });
     return undefined;
-  }
-}
-
-type Pipelines = Readonly<Record<string, PipelineSettings>>;
-
-/** The parts of one machine keep what they hold in its memory and on its disk, which a function loses. */
-function* localParts(variable: string, pipelines: Pipelines, read: Values): Generator<InputFault> {
-  const message = "is for the local host: a function keeps no disk";
-  for (const [name, { source, store }] of Object.entries(pipelines)) {
-    if (source.broker === "embedded") yield { path: `${variable}.${name}.source.broker`, message };
-    if (store.kind === "fs") yield { path: `${variable}.${name}.store.kind`, message };
-  }
-  for (const [name, { kind }] of Object.entries(read.PERSISTOR_STORES)) {
-    if (kind === "fs") yield { path: `PERSISTOR_STORES.${name}.kind`, message };
-  }
-  if (read.PERSISTOR_INDEX === "sqlite") yield { path: "PERSISTOR_INDEX", message };
-}
-
-/** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */
-function* faultsTogether(variable: string, pipelines: Pipelines, stores: Values["PERSISTOR_STORES"]): Generator<InputFault> {
-  const readers = new Map<string, string>();
-  const indexTopics = new Set(Object.values(pipelines).map(({ index }) => index?.topic));
-  for (const [name, { source, store, index }] of Object.entries(pipelines)) {
-    const at = `${variable}.${name}`;
-    if (store.name !== undefined && !Object.hasOwn(stores, store.name)) {
-      yield { path: `${at}.store.name`, message: `names no store of PERSISTOR_STORES (${Object.keys(stores).join(", ")})` };
-    }
-    const maskFault = faultOfMask(store.path);
-    if (maskFault !== undefined) yield { path: `${at}.store.path`, message: maskFault };
-    const reader = `${source.topic} by ${source.subscription}`;
-    const other = readers.get(reader);
-    if (other !== undefined)
-      yield { path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` };
-    readers.set(reader, name);
-    if (index?.topic === source.topic) yield { path: `${at}.index.topic`, message: "is the topic that the pipeline reads" };
-    else if (indexTopics.has(source.topic)) yield { path: `${at}.source.topic`, message: "is a topic that carries index records" };
-    yield* deadLetterFaults(at, name, pipelines);
-  }
-}
-
-function* deadLetterFaults(at: string, name: string, pipelines: Pipelines): Generator<InputFault> {
-  const { source, deadLetter } = pipelines[name] as PipelineSettings;
-  if (!deadLetter) return;
-  const path = `${at}.deadLetter.topic`;
-  const all = Object.values(pipelines);
-  if (deadLetter.topic === source.topic) yield { path, message: "is the topic that the pipeline reads" };
-  else if (all.some((other) => other.deadLetter?.topic === source.topic))
-    yield {
-      path: `${at}.deadLetter`,
-      message: "must not be set: the pipeline stores dead letters itself, and releases what it cannot store",
-    };
-  if (all.some((other) => other.source.topic === deadLetter.topic)) return;
-  const added = deadLetterPipelineName(deadLetter.topic);
-  const remedy = `let a pipeline read ${deadLetter.topic}, or rename`;
-  if (Object.hasOwn(pipelines, added))
-    yield { path, message: `would be stored by a pipeline ${added}, but another has that name; ${remedy}` };
-  else if (!nameSchema.safeParse(added).success) yield { path, message: `cannot name the pipeline that would store it; ${remedy}` };
-}
-
-function faultOfMask(path: string): string | undefined {
-  try {
-    parsePathMask(path);
-  } catch (error) {
-    return errorText(error);
   }
 }

@@ -1,52 +1,21 @@
 import { z } from "zod";
 import { storeSettings, stores } from "../../adapters/registry.ts";
 import { nameSchema, names } from "./names.ts";
+import { ownFieldsOf } from "./own-fields.ts";
 
 export type StoreKind = keyof typeof stores;
 
-const schemas: Readonly<Record<StoreKind, z.ZodObject>> = storeSettings;
-
-/** What only stores of one kind are told, each field with its kind. */
-const OWN_FIELDS = Object.entries(schemas).flatMap(([kind, schema]) =>
-  Object.entries(schema.shape).map(([field, shape]) => ({ kind: kind as StoreKind, field, shape: shape as z.ZodType })),
-);
-
-const ownFields = Object.fromEntries(
-  OWN_FIELDS.map(({ kind, field, shape }) => [
-    field,
-    shape.optional().describe(`\`${kind}\` only: ${lowerFirst(shape.description ?? "")}`),
-  ]),
-);
-
-function lowerFirst(text: string): string {
-  return text.slice(0, 1).toLowerCase() + text.slice(1);
-}
+const own = ownFieldsOf<StoreKind>("a store", storeSettings);
 
 /** The settings of a store's own among those of `store`. */
-export function ownStoreSettings(kind: StoreKind, store: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(
-    OWN_FIELDS.filter((own) => own.kind === kind && store[own.field] !== undefined).map(({ field }) => [field, store[field]]),
-  );
-}
+export const ownStoreSettings = own.of;
 
 /** Reports fields that the store's kind does not know, and those that it needs. */
 function checkOwnFields(store: Readonly<Record<string, unknown>>, context: z.RefinementCtx): void {
-  if (store.kind === undefined) {
-    for (const { field } of OWN_FIELDS) {
-      if (store[field] !== undefined)
-        context.addIssue({ code: "custom", path: [field], message: "belongs to a store's kind; set it in PERSISTOR_STORES" });
-    }
-    return;
-  }
-  const kind = store.kind as StoreKind;
-  for (const own of OWN_FIELDS) {
-    if (own.kind !== kind && store[own.field] !== undefined && !(own.field in schemas[kind].shape))
-      context.addIssue({ code: "custom", path: [own.field], message: `is no setting of a store of kind ${kind}` });
-  }
-  const checked = schemas[kind].safeParse(ownStoreSettings(kind, store));
-  for (const { path, message } of checked.error?.issues ?? []) {
-    const missing = store[String(path[0])] === undefined;
-    context.addIssue({ code: "custom", path, message: missing ? `must be set for a store of kind ${kind}` : message });
+  if (store.kind !== undefined) own.check(store.kind as StoreKind, store, context);
+  for (const field of own.names) {
+    if (store.kind === undefined && store[field] !== undefined)
+      context.addIssue({ code: "custom", path: [field], message: "belongs to a store's kind; set it in PERSISTOR_STORES" });
   }
 }
 
@@ -57,7 +26,7 @@ export const storeSchema = z
       .enum(names(stores))
       .optional()
       .describe("Adapter of a store that only this pipeline uses; the store's name is then the pipeline's."),
-    ...ownFields,
+    ...own.shape,
     prefix: z
       .string()
       .regex(
@@ -90,5 +59,5 @@ export const storeSchema = z
 
 export const storesSchema = z.record(
   nameSchema,
-  z.strictObject({ kind: z.enum(names(stores)).describe("Adapter of the store."), ...ownFields }).superRefine(checkOwnFields),
+  z.strictObject({ kind: z.enum(names(stores)).describe("Adapter of the store."), ...own.shape }).superRefine(checkOwnFields),
 );

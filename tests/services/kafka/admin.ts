@@ -31,8 +31,8 @@ export interface AclEntry {
 }
 
 const POLL_MS = 25;
-const STEP_MS = 5_000;
-const LIMIT_MS = 20_000;
+const STEP_MS = 10_000;
+const LIMIT_MS = 30_000;
 
 /** Whether the broker tells its metadata. */
 export async function isAnswering(host: string): Promise<boolean> {

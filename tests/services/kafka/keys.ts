@@ -26,5 +26,5 @@ export async function makeServerKeys(folder: string): Promise<ServerKeys> {
   await keytool("-exportcert", "-rfc", "-alias", "ca", "-file", authority);
   // Else the server could show the authority's own certificate.
   await keytool("-delete", "-alias", "ca");
-  return { keystore, password: PASSWORD, ca: await readFile(authority, "utf8") };
+  return { keystore, password: PASSWORD, ca: (await readFile(authority, "utf8")).replaceAll("\r\n", "\n") };
 }

@@ -85,7 +85,7 @@ export function brokerSettings(ports: Ports, folder: string, security: KafkaSecu
     "listener.security.protocol.map": names.map((name) => `${name}:${name === "CONTROLLER" ? "PLAINTEXT" : name}`).join(","),
     "controller.quorum.voters": `1@127.0.0.1:${ports.CONTROLLER}`,
     ...(keys && tlsSettings(keys)),
-    ...names.filter((name) => name.startsWith("SASL_")).reduce((all, name) => ({ ...all, ...saslSettings(name, security) }), {}),
+    ...Object.assign({}, ...names.filter((name) => name.startsWith("SASL_")).map((name) => saslSettings(name, security))),
     ...(security.authorizer && AUTHORIZER),
   };
 }

@@ -3,6 +3,7 @@ import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts"
 import { parseSettings } from "../../support/parse-settings.ts";
 import { createConnecting } from "./connecting.ts";
 import { closedError } from "./errors.ts";
+import type { StartAt } from "./group/offsets.ts";
 import { checkGroup, checkTopic } from "./names.ts";
 import { createPublisher } from "./publisher/publisher.ts";
 import { kafkaSettings, kafkaSourceSettings } from "./settings.ts";
@@ -24,7 +25,7 @@ export async function open(settings: AdapterSettings, { log }: AdapterContext): 
       checkGroup(group);
       const { start, isolation, sessionTimeoutMs } = parseSettings(kafkaSourceSettings, own, `opening topic ${topic} of Kafka`);
       const isReadCommitted = isolation === "committed";
-      const source = createSource(connect(), { id, topic, group, start, isReadCommitted, sessionTimeoutMs, log });
+      const source = createSource(connect(), { id, topic, group, start: startOf(start), isReadCommitted, sessionTimeoutMs, log });
       sources.add(source);
       return source;
     },
@@ -33,4 +34,8 @@ export async function open(settings: AdapterSettings, { log }: AdapterContext): 
       await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
     },
   };
+}
+
+function startOf(text: string): StartAt {
+  return text === "earliest" || text === "latest" ? text : Date.parse(text);
 }

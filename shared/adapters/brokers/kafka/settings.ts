@@ -65,12 +65,10 @@ export const kafkaSettings = z.strictObject({
 
 export type KafkaSettings = z.output<typeof kafkaSettings>;
 
-const timeSchema = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
-
 /** What only a source of Kafka is told. */
 export const kafkaSourceSettings = z.strictObject({
   start: z
-    .union([z.enum(["earliest", "latest"]), timeSchema])
+    .union([z.enum(["earliest", "latest"]), z.iso.datetime({ offset: true })], "must be earliest, latest or an RFC 3339 time")
     .default("earliest")
     .describe("Where a consumer group begins that has committed nothing: `earliest`, `latest`, or a time (RFC 3339)."),
   isolation: z

@@ -1,0 +1,97 @@
+import type { InputFault } from "../../core/errors.ts";
+import { errorText } from "../../core/errors.ts";
+import { parsePathMask } from "../../core/object-name.ts";
+import { nameSchema } from "./names.ts";
+import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
+
+export type Pipelines = Readonly<Record<string, PipelineSettings>>;
+
+/** The parts of one machine keep what they hold in its memory and on its disk, which a function loses. */
+export function* localParts(
+  variable: string,
+  pipelines: Pipelines,
+  stores: Readonly<Record<string, { kind: string }>>,
+  index: string,
+): Generator<InputFault> {
+  const message = "is for the local host: a function keeps no disk";
+  for (const [name, pipeline] of Object.entries(pipelines)) {
+    for (const part of ["source", "index", "deadLetter"] as const) {
+      // Where it is the source's by default, only that is to be mended.
+      const isOwn = part === "source" || pipeline.source.broker !== "embedded";
+      if (isOwn && pipeline[part]?.broker === "embedded") yield { path: `${variable}.${name}.${part}.broker`, message };
+    }
+    if (pipeline.store.kind === "fs") yield { path: `${variable}.${name}.store.kind`, message };
+  }
+  for (const [name, { kind }] of Object.entries(stores)) {
+    if (kind === "fs") yield { path: `PERSISTOR_STORES.${name}.kind`, message };
+  }
+  if (index === "sqlite") yield { path: "PERSISTOR_INDEX", message };
+}
+
+/** A broker that is used and of which nothing is said. */
+export function* missingBrokers(
+  isKafkaSet: boolean,
+  pipelines: Pipelines,
+  destinations: Readonly<Record<string, { broker: BrokerKind }>>,
+): Generator<InputFault> {
+  if (isKafkaSet) return;
+  const users = [
+    ...Object.entries(pipelines).flatMap(([name, { source, index, deadLetter }]) =>
+      [source, index, deadLetter].some((part) => part?.broker === "kafka") ? [`pipeline ${name}`] : [],
+    ),
+    ...Object.entries(destinations).flatMap(([name, { broker }]) => (broker === "kafka" ? [`destination ${name}`] : [])),
+  ];
+  if (users.length > 0) yield { path: "PERSISTOR_KAFKA", message: `must be set: ${users.join(", ")} use Kafka` };
+}
+
+/** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */
+export function* faultsTogether(variable: string, pipelines: Pipelines, stores: Readonly<Record<string, unknown>>): Generator<InputFault> {
+  const readers = new Map<string, string>();
+  const indexTopics = new Set(Object.values(pipelines).flatMap(({ index }) => (index ? [topicKey(index)] : [])));
+  for (const [name, { source, store, index }] of Object.entries(pipelines)) {
+    const at = `${variable}.${name}`;
+    if (store.name !== undefined && !Object.hasOwn(stores, store.name)) {
+      yield { path: `${at}.store.name`, message: `names no store of PERSISTOR_STORES (${Object.keys(stores).join(", ")})` };
+    }
+    const maskFault = faultOfMask(store.path);
+    if (maskFault !== undefined) yield { path: `${at}.store.path`, message: maskFault };
+    const reader = `${source.topic} by ${source.subscription}`;
+    const readerKey = `${source.broker}/${reader}`;
+    const other = readers.get(readerKey);
+    if (other !== undefined)
+      yield { path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` };
+    readers.set(readerKey, name);
+    if (index && topicKey(index) === topicKey(source)) yield { path: `${at}.index.topic`, message: "is the topic that the pipeline reads" };
+    else if (indexTopics.has(topicKey(source))) yield { path: `${at}.source.topic`, message: "is a topic that carries index records" };
+    yield* deadLetterFaults(at, name, pipelines);
+  }
+}
+
+function* deadLetterFaults(at: string, name: string, pipelines: Pipelines): Generator<InputFault> {
+  const { source, deadLetter } = pipelines[name] as PipelineSettings;
+  if (!deadLetter) return;
+  const path = `${at}.deadLetter.topic`;
+  const all = Object.values(pipelines);
+  const isItsTopic = (each: PipelineSettings) => each.source.topic === deadLetter.topic && each.source.broker === deadLetter.broker;
+  const isItsSource = (each: PipelineSettings) => each.deadLetter && topicKey(each.deadLetter) === topicKey(source);
+  if (isItsTopic(pipelines[name] as PipelineSettings)) yield { path, message: "is the topic that the pipeline reads" };
+  else if (all.some(isItsSource))
+    yield {
+      path: `${at}.deadLetter`,
+      message: "must not be set: the pipeline stores dead letters itself, and releases what it cannot store",
+    };
+  if (all.some(isItsTopic)) return;
+  const added = deadLetterPipelineName(deadLetter.topic);
+  const remedy = `let a pipeline read ${deadLetter.topic}, or rename`;
+  if (Object.hasOwn(pipelines, added))
+    yield { path, message: `would be stored by a pipeline ${added}, but another has that name; ${remedy}` };
+  else if (!nameSchema.safeParse(added).success) yield { path, message: `cannot name the pipeline that would store it; ${remedy}` };
+}
+
+function faultOfMask(path: string): string | undefined {
+  try {
+    parsePathMask(path);
+  } catch (error) {
+    return errorText(error);
+  }
+}
