@@ -5,9 +5,9 @@ import type { MessageContent } from "../message.ts";
 export interface OutgoingMessage extends MessageContent {
   messageId?: string;
   /** The partition to go to, at brokers that have them; one that the topic lacks fails the message. Default: as the broker places it. */
-  partition?: string;
+  toPartition?: string;
   /** The time to be given to it, in microseconds since 1970 UTC, at brokers that take one. Default: now. */
-  publishTimeUs?: number;
+  withTimeUs?: number;
   /** Messages of one call, or of several in turn, that name the same keep their order, whether they have a key or not. */
   orderedBy?: string;
 }

@@ -116,8 +116,8 @@ function outgoing({ content, origin, entry }: Row, job: Job, { keep }: TopicTarg
   return {
     ...(content as MessageContent),
     messageId: `${job.id}:${entry.id}`,
-    partition: keep?.includes("partition") ? origin?.partition : undefined,
-    publishTimeUs: keep?.includes("timestamp") ? origin?.publishTimeUs : undefined,
+    toPartition: keep?.includes("partition") ? origin?.partition : undefined,
+    withTimeUs: keep?.includes("timestamp") ? origin?.publishTimeUs : undefined,
     orderedBy: (job.request as ResubmitRequest).ordered ? orderingKey || origin?.partition : undefined,
   };
 }

@@ -20,8 +20,8 @@ export function createPlacing(): Placing {
     partitionsOf(messages, partitionCount) {
       const slice = Math.max(LEAST_SLICE, Math.ceil(messages.length / partitionCount));
       const first = turn++;
-      return messages.map(({ partition, key, orderedBy }, position) => {
-        if (partition !== undefined) return numberedPartition(partition, partitionCount);
+      return messages.map(({ toPartition, key, orderedBy }, position) => {
+        if (toPartition !== undefined) return numberedPartition(toPartition, partitionCount);
         if (key) return partitionOfKey(key, partitionCount);
         if (orderedBy !== undefined) return placeOfOrder(orderedBy, partitionCount);
         return (first + Math.floor(position / slice)) % partitionCount;

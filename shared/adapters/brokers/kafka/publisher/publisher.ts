@@ -130,7 +130,7 @@ function place(
     if (outcomes[position]) return;
     const partition = partitions[position] as number;
     if (partition < 0) {
-      const text = `publishing to partition ${message.partition}: the topic has ${partitionCount}; give it as many as the source has`;
+      const text = `publishing to partition ${message.toPartition}: the topic has ${partitionCount}; give it as many as the source has`;
       outcomes[position] = { ok: false, error: new BrokerError("unsupported", text) };
       return;
     }

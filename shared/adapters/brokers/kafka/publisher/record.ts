@@ -10,7 +10,7 @@ export function recordOf(message: OutgoingMessage, nowMs: number): OutgoingRecor
     key,
     value: payloadKind === "null" ? null : payload,
     headers: attributes.map((attribute) => headerOf(attribute) as RawHeader),
-    timestamp: message.publishTimeUs === undefined ? nowMs : originalMs(message, message.publishTimeUs),
+    timestamp: message.withTimeUs === undefined ? nowMs : originalMs(message, message.withTimeUs),
   };
 }
 

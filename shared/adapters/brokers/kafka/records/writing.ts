@@ -45,7 +45,7 @@ export function writeBatch(records: readonly OutgoingRecord[], compression: Comp
     const record = records[i] as OutgoingRecord;
     const timestamp = record.timestamp === records[0]?.timestamp ? base : BigInt(record.timestamp);
     if (timestamp > latest) latest = timestamp;
-    at = writeRecord(bytes, at, record, timestamp - base, i);
+    at = writeRecord(bytes, at, record, BigInt.asIntN(64, timestamp - base), i);
   }
   const plain = bytes.subarray(HEADER_BYTES, at);
   const body = compressRecords(compression, plain);
