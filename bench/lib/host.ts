@@ -11,6 +11,7 @@ export interface Server {
   url: string;
   /** Milliseconds from the start of the process until it answered. */
   startMs: number;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -68,6 +69,7 @@ export async function startServer(args: readonly string[], path: string, environ
   return {
     url,
     startMs: performance.now() - startedMs,
+    pid: child.pid as number,
     async stop() {
       child.kill("SIGTERM");
       await exited;

@@ -15,7 +15,7 @@ import { systemClock } from "../../shared/runtime/clock.ts";
 import { type Composition, compose } from "../../shared/runtime/compose.ts";
 import { jobRunner } from "../../shared/runtime/jobs/runner.ts";
 import { readSettings } from "../../shared/runtime/settings/settings.ts";
-import type { KillStep } from "../services/killable-host.ts";
+import type { KillStep } from "../services/kill-steps.ts";
 
 const INDEX_TOPIC = "index";
 const MESSAGES = 3_000;

@@ -5,7 +5,16 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { freePort, type Service, startService } from "./child.ts";
-import { type AclEntry, addAcl, createTopic, deleteTopic, isAnswering, type TopicOptions } from "./kafka/admin.ts";
+import {
+  type AclEntry,
+  addAcl,
+  addPartitions,
+  createTopic,
+  deleteRecords,
+  deleteTopic,
+  isAnswering,
+  type TopicOptions,
+} from "./kafka/admin.ts";
 import { makeServerKeys } from "./kafka/keys.ts";
 import {
   brokerSettings,
@@ -36,6 +45,8 @@ export interface KafkaBroker {
   /** Resolves when every partition has a leader. */
   createTopic(topic: string, options?: TopicOptions): Promise<void>;
   deleteTopic(topic: string): Promise<void>;
+  addPartitions(topic: string, count: number): Promise<void>;
+  deleteRecords(topic: string, partition: number, before: number): Promise<void>;
   /** Adds an ACL and waits until it holds; needs `security.authorizer`. */
   addAcl(entry: AclEntry): Promise<void>;
   /** Ends it at once and keeps its data, for `restart`. */
@@ -123,6 +134,8 @@ function addressesOf(ports: Ports, { users = DEFAULT_USERS }: KafkaSecurity, ca 
 const tasksOf = (host: string) => ({
   createTopic: (topic: string, options?: TopicOptions) => createTopic(host, topic, options),
   deleteTopic: (topic: string) => deleteTopic(host, topic),
+  addPartitions: (topic: string, count: number) => addPartitions(host, topic, count),
+  deleteRecords: (topic: string, partition: number, before: number) => deleteRecords(host, topic, partition, before),
   addAcl: (entry: AclEntry) => addAcl(host, entry),
 });
 

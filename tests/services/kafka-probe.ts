@@ -25,8 +25,8 @@ const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
  * Runs Apache's own Kafka client and returns its lines of JSON: `ProbedRecord`s, or for `partition` numbers.
  *
  * - `produce <host> <topic> <none|gzip|snappy|lz4|zstd> <count>`: records of all kinds, in the order in which they were sent.
- * - `transactions <host> <topic> [--leave-open]`: values `c1`–`c10` are committed, `a1`–`a6` aborted, and at last `o1` and `o2`, sent before
- *   `c10`; those two stay open, until the broker aborts them after a minute, with `--leave-open`.
+ * - `transactions <host> <topic> [--leave-open]`: values `c1`–`c10` are committed, `a1`–`a6` aborted; `o1` and `o2`, sent before `c10`,
+ *   are aborted at the end, or stay open until the broker aborts them after a minute, with `--leave-open`.
  * - `consume <host> <topic> <count>`: what is committed, from the beginning.
  * - `partition <partitions> <hexadecimal key>...`: the partition of each key; needs no broker.
  */

@@ -60,6 +60,22 @@ export async function deleteTopic(host: string, topic: string): Promise<void> {
   await until(`deleting topic ${topic}`, () => withAdmin(host, async (admin) => !(await admin.listTopics()).includes(topic)));
 }
 
+/** Gives a topic more partitions and waits until each of them has a leader. */
+export async function addPartitions(host: string, topic: string, count: number): Promise<void> {
+  await withAdmin(host, (admin) => admin.createPartitions({ topics: [{ name: topic, count, assignments: null }] }));
+  await until(`adding partitions to ${topic}`, () =>
+    withAdmin(
+      host,
+      async (admin) => (await admin.metadata({ topics: [topic], forceUpdate: true })).topics.get(topic)?.partitionsCount === count,
+    ),
+  );
+}
+
+/** Deletes the records of a partition before `offset`, as a topic's retention does. */
+export async function deleteRecords(host: string, topic: string, partition: number, offset: number): Promise<void> {
+  await withAdmin(host, (admin) => admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] }));
+}
+
 /** Adds an entry and waits until the broker has it. */
 export async function addAcl(host: string, { user, resource, name, operation, permission, pattern }: AclEntry): Promise<void> {
   const acl = {

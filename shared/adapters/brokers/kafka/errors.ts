@@ -13,6 +13,8 @@ const AWAY: Verdict = {
   retryable: true,
   remedy: "see that the brokers of PERSISTOR_KAFKA can be reached from here; the call may be repeated",
 };
+/** So do listeners that ask for what this client does not do. */
+const CUT: Verdict = { ...AWAY, remedy: `${AWAY.remedy}; set tls and sasl as the listener asks` };
 const MISSING: Verdict = { code: "topic_missing", retryable: false, remedy: "create the topic or correct its name" };
 const denied = (remedy: string): Verdict => ({ code: "access_denied", retryable: false, remedy });
 const CREDENTIALS = denied("correct sasl in PERSISTOR_KAFKA: mechanism, user name and password, or token");
@@ -26,7 +28,7 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
   INVALID_TOPIC_EXCEPTION: { code: "refused", retryable: false, remedy: "correct the topic's name" },
   TOPIC_AUTHORIZATION_FAILED: denied("allow the user to Read and Describe the topic, or to Write it"),
   GROUP_AUTHORIZATION_FAILED: denied("allow the user to Read the consumer group"),
-  CLUSTER_AUTHORIZATION_FAILED: denied("allow the user IdempotentWrite on the cluster"),
+  CLUSTER_AUTHORIZATION_FAILED: denied("allow the user to Write the topic, or IdempotentWrite on the cluster"),
   SASL_AUTHENTICATION_FAILED: CREDENTIALS,
   UNSUPPORTED_SASL_MECHANISM: denied("set sasl.mechanism in PERSISTOR_KAFKA to one that the broker offers"),
   ILLEGAL_SASL_STATE: CREDENTIALS,
@@ -56,7 +58,7 @@ export function brokerErrorOf(error: unknown, doing: string): BrokerError {
 
 /** Whether no waiting helps: somebody has to change something. */
 export function isHopeless(error: unknown): boolean {
-  return error instanceof BrokerError ? !error.retryable : verdictOf(error) !== AWAY;
+  return !(error instanceof BrokerError ? error : verdictOf(error)).retryable;
 }
 
 function verdictOf(error: unknown): Verdict {
@@ -66,6 +68,7 @@ function verdictOf(error: unknown): Verdict {
     if (UNTRUSTED_CODES.test(name)) return UNTRUSTED;
     if (PROTOCOL_MIX.test(message)) return denied("set or remove tls in PERSISTOR_KAFKA, as the broker's listener asks");
     if (name === "PLT_KFK_AUTHENTICATION") return CREDENTIALS;
+    if (message === "Connection closed") return CUT;
   }
   return AWAY;
 }

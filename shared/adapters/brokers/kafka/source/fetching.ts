@@ -14,8 +14,8 @@ export interface FetchingOptions {
   /** Resolves when there may be room again, or `signal` aborts. */
   waitForRoom(signal: AbortSignal): Promise<void>;
   onFetched(): void;
-  /** The topic was deleted, or made again under its name. */
-  onTopicGone(): void;
+  /** The topic was deleted and made again under its name. */
+  onTopicReplaced(): void;
   /** What was asked for is not in the log: it was deleted, or never written. */
   onOutOfRange(partition: AssignedPartition): Promise<void>;
   onFailure(error: unknown): void;
@@ -37,9 +37,16 @@ const MAX_PARTITION_BYTES = 2_000_000;
 export const LEAST_ROOM_BYTES = 1_000_000;
 const BACK_OFF = { firstDelayMs: 100, maxDelayMs: 5_000 } as const;
 const TOPIC_MAX_AGE_MS = 300_000;
-const GONE = new Set(["UNKNOWN_TOPIC_ID", "UNKNOWN_TOPIC_OR_PARTITION", "INCONSISTENT_TOPIC_ID"]);
-/** The leader has moved: its place is looked up again, which is no failure by itself. */
-const MOVED = new Set(["NOT_LEADER_OR_FOLLOWER", "LEADER_NOT_AVAILABLE", "FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH"]);
+/** The leader has moved, or the topic has gone: its place is looked up again, which is no failure by itself. */
+const MOVED = new Set([
+  "UNKNOWN_TOPIC_ID",
+  "UNKNOWN_TOPIC_OR_PARTITION",
+  "INCONSISTENT_TOPIC_ID",
+  "NOT_LEADER_OR_FOLLOWER",
+  "LEADER_NOT_AVAILABLE",
+  "FENCED_LEADER_EPOCH",
+  "UNKNOWN_LEADER_EPOCH",
+]);
 
 export function createFetching(options: FetchingOptions): Fetching {
   const { cluster } = options;
@@ -73,7 +80,7 @@ async function fetchAll(
   for (let failures = 0; !signal.aborted; ) {
     try {
       const now = await options.cluster.topic(topic.name, failures > 0 ? 0 : TOPIC_MAX_AGE_MS);
-      if (now.id !== topic.id) return options.onTopicGone();
+      if (now.id !== topic.id) return options.onTopicReplaced();
       const round = new AbortController();
       const both = AbortSignal.any([signal, round.signal]);
       const byLeader = Map.groupBy(partitions, ({ index }) => now.leaders[index] ?? -1);
@@ -91,14 +98,13 @@ async function fetchAll(
     } catch (error) {
       if (signal.aborted) return;
       failures++;
-      if (error instanceof TopicGone) return options.onTopicGone();
+      // Whether the topic is gone or its place is, the next look at the cluster tells.
       if (!(error instanceof LeaderMoved) || failures > 3) options.onFailure(error);
       await sleep(backOffMs(failures, BACK_OFF), undefined, { signal }).catch(() => undefined);
     }
   }
 }
 
-class TopicGone extends Error {}
 class LeaderMoved extends Error {}
 
 async function fetchLoop(
@@ -152,7 +158,6 @@ async function take(partition: AssignedPartition, offset: number, fetched: Fetch
   if (fetched.errorCode === 0) return partition.add(fetched);
   const error = protocolErrorOf(fetched.errorCode);
   if (error.apiId === "OFFSET_OUT_OF_RANGE") return options.onOutOfRange(partition);
-  if (GONE.has(error.apiId)) throw new TopicGone(error.message, { cause: error });
   if (MOVED.has(error.apiId)) throw new LeaderMoved(error.message, { cause: error });
   throw error;
 }

@@ -73,6 +73,12 @@ export class AssignedPartition {
     }
   }
 
+  /** Goes on at a later offset: what lies before it is not in the log any more. */
+  skipTo(offset: number): void {
+    this.position = offset;
+    if (this.#waiting.length === 0 && !this.#peeked) this.#takenTo = offset;
+  }
+
   /** The next message in order; undefined where none has been fetched. Sets `fault` where its records cannot be read: they are then fetched again. */
   peek(): Message | undefined {
     if (this.#peeked || this.#window.length - this.#head >= MAX_WINDOW) return this.#peeked;

@@ -68,11 +68,15 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     room: () => AHEAD_BYTES - holding.waitingBytes(),
     waitForRoom: (signal) => waiters.wait(LOOK_EVERY_MS, signal),
     onFetched: waiters.wake,
-    onTopicGone: () => membership.rejoin(),
+    onTopicReplaced() {
+      // What is held of the old one is nobody's any more.
+      holding.replace([]);
+      membership.rejoin();
+    },
     async onOutOfRange(partition) {
       const now = info as TopicInfo;
       const from = await starting.offsetInRange(partition.index, partition.position, now);
-      if (from >= partition.position) partition.position = from;
+      if (from >= partition.position) partition.skipTo(from);
       else
         hold(
           now,
@@ -109,7 +113,8 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     async onAssigned(indexes, now, as) {
       const kept = info && info.id === now.id ? holding.partitions : new Map<number, AssignedPartition>();
       const gained = indexes.filter((index) => !kept.has(index));
-      const from = await starting.offsetsOf(gained, now, as);
+      const isReplaced = info !== undefined && info.id !== now.id;
+      const from = await starting.offsetsOf(gained, now, as, isReplaced);
       info = now;
       generation = as;
       isRebalancing = false;

@@ -13,8 +13,8 @@ export interface StartingOptions {
 
 /** Where partitions are read from. */
 export interface Starting {
-  /** The offset of each partition that was assigned. Throws the client's errors. */
-  offsetsOf(partitions: readonly number[], topic: TopicInfo, generation: Generation): Promise<Map<number, number>>;
+  /** The offset of each partition that was assigned; `isReplaced`: the topic was made again while it was read. Throws the client's errors. */
+  offsetsOf(partitions: readonly number[], topic: TopicInfo, generation: Generation, isReplaced: boolean): Promise<Map<number, number>>;
   /** Where to go on after a partition's log turned out not to reach to `wanted`. Throws the client's errors. */
   offsetInRange(partition: number, wanted: number, topic: TopicInfo): Promise<number>;
 }
@@ -26,16 +26,17 @@ export function createStarting(cluster: Cluster, coordinator: Coordinator, { top
   const list = (topic: TopicInfo, partitions: readonly number[], at: StartAt) =>
     partitions.length === 0 ? new Map<number, number>() : listOffsets(cluster, connections, topic, partitions, at);
   return {
-    async offsetsOf(partitions, topic, generation) {
+    async offsetsOf(partitions, topic, generation, isReplaced) {
       if (partitions.length === 0) return new Map();
       const all = topic.leaders.map((_, partition) => partition);
       const committed = await committedOffsets(coordinator, group, name, all);
       const isOfThisTopic = ({ topicId }: { topicId: string }) => topicId === "" || topic.id === "" || topicId === topic.id;
       const known = new Map([...committed].filter(([, each]) => isOfThisTopic(each)).map(([partition, { offset }]) => [partition, offset]));
-      if (known.size < committed.size) log.warn("the topic was made again: it is read from its beginning", { topic: name, group });
+      if (isReplaced || known.size < committed.size)
+        log.warn("the topic was made again: it is read from its beginning", { topic: name, group });
       const without = partitions.filter((partition) => !known.has(partition));
       // What this group has read before has grown by a partition, or was made again: all that lies there is new.
-      const at = committed.size > 0 ? "earliest" : start;
+      const at = isReplaced || committed.size > 0 ? "earliest" : start;
       const first = await list(topic, without, at);
       // Noted at once: else "latest" would be a later one after a crash.
       if (first.size > 0) await commitOffsets(coordinator, group, generation, topic, first);

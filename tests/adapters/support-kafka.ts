@@ -1,0 +1,54 @@
+import { randomUUID } from "node:crypto";
+import { open } from "../../shared/adapters/brokers/kafka/adapter.ts";
+import type { Broker } from "../../shared/adapters/registry.ts";
+import type { Log, LogFields } from "../../shared/core/ports/log.ts";
+import { NO_LOG } from "../../shared/core/ports/log.ts";
+import type { Delivery, Source } from "../../shared/core/ports/source.ts";
+
+/** Opens brokers and sources that are closed together. */
+export function kafkaClients(host: () => string) {
+  const opened: Broker[] = [];
+  const lines: { event: string; fields: LogFields }[] = [];
+  const note = (event: string, fields: LogFields = {}) => void lines.push({ event, fields });
+  const log: Log = { ...NO_LOG, warn: note, error: note };
+  const openBroker = async (settings: Record<string, unknown> = {}): Promise<Broker> => {
+    const broker = await open({ brokers: [host()], ...settings }, { dataDir: "", log });
+    opened.push(broker);
+    return broker;
+  };
+  return {
+    /** What was logged as a warning or an error. */
+    lines,
+    openBroker,
+    /** A source of a broker of its own, in a group of its own unless told. */
+    async openSource(topic: string, own: Record<string, unknown> = {}, subscription = `group-${randomUUID()}`): Promise<Source> {
+      return (await openBroker()).openSource({ id: topic, topic, subscription, own });
+    },
+    async close() {
+      await Promise.all(opened.splice(0).map((broker) => broker.close()));
+      lines.splice(0);
+    },
+  };
+}
+
+/** Receives until there are `count`, or nothing more has come for `maxWaitMs`. */
+export async function receiveAll(source: Source, count: number, maxWaitMs = 5_000): Promise<Delivery[]> {
+  const all: Delivery[] = [];
+  while (all.length < count) {
+    const more = await source.receive({ maxMessages: count - all.length, maxBytes: 60_000_000, maxWaitMs });
+    if (more.length === 0) break;
+    all.push(...more);
+  }
+  return all;
+}
+
+export const freshTopic = (name: string) => `${name}-${randomUUID().slice(0, 8)}`;
+
+/** Polls until `work` is true. */
+export async function eventually(work: () => Promise<boolean> | boolean, withinMs = 20_000): Promise<void> {
+  const endMs = Date.now() + withinMs;
+  while (!(await work())) {
+    if (Date.now() > endMs) throw new Error("it did not come to pass in time");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

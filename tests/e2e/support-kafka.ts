@@ -1,0 +1,116 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createConnecting } from "../../shared/adapters/brokers/kafka/connecting.ts";
+import { createCoordinator } from "../../shared/adapters/brokers/kafka/group/coordinator.ts";
+import { committedOffsets, listOffsets } from "../../shared/adapters/brokers/kafka/group/offsets.ts";
+import { kafkaSettings } from "../../shared/adapters/brokers/kafka/settings.ts";
+import { freeAbandoned } from "../../shared/runtime/local/abandoned.ts";
+import type { KafkaBroker } from "../services/kafka-broker.ts";
+import { createStoreReader, type StoredCopy } from "./support-kafka-judging.ts";
+import { type KafkaWriter, openWriter } from "./support-kafka-writing.ts";
+import { type Local, type LocalOptions, openLocal, until } from "./support-local.ts";
+
+export const PARTITIONS = 16;
+/** The least that the broker of these tests takes: those that were killed give way soon. */
+export const SESSION_MS = 1_000;
+
+export interface RigOptions {
+  /** Where the index topic is. */
+  index: "embedded" | "kafka";
+  /** Changes of the pipeline `orders`. */
+  change?(topic: string): Readonly<Record<string, unknown>>;
+}
+
+/** A topic of its own, what writes to it, and a pipeline that stores it in a folder and indexes it. */
+export interface Rig {
+  kafka: KafkaBroker;
+  topic: string;
+  group: string;
+  indexTopic: string;
+  /** Publishes to the topic. */
+  writer: KafkaWriter;
+  /** Of the process with the index; others have their own. */
+  dataDir: string;
+  pipelines: Readonly<Record<string, unknown>>;
+  environment(dataDir: string): Record<string, string>;
+  /** Everything in the store, by now. */
+  stored(): Promise<StoredCopy[]>;
+  /** What the group has committed, by partition. */
+  committed(): Promise<Map<number, number>>;
+  /** Runs the whole pipeline in this process. */
+  open(options?: LocalOptions): Promise<Local>;
+  /** Waits until everything that was published is persisted and indexed. */
+  drained(local: Local): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+let rigs = 0;
+
+export async function openRig(kafka: KafkaBroker, { index, change = () => ({}) }: RigOptions): Promise<Rig> {
+  const dataDir = await mkdtemp(join(tmpdir(), "persistor-kafka-rig-"));
+  const name = `orders-${++rigs}`;
+  const [topic, group, indexTopic] = [name, `${name}-persistor`, `${name}-index`];
+  const storeDir = join(dataDir, "objects");
+  await kafka.createTopic(topic, { partitions: PARTITIONS });
+  if (index === "kafka") await kafka.createTopic(indexTopic, { partitions: 4 });
+  const pipelines = {
+    orders: {
+      source: { broker: "kafka", topic, subscription: group, sessionTimeoutMs: SESSION_MS },
+      store: { kind: "fs", dir: storeDir, path: "" },
+      batch: { maxMessages: 300, maxWaitMs: 50 },
+      index: { broker: index, topic: indexTopic, collection: "orders" },
+      ...change(topic),
+    },
+  };
+  const environment = (folder: string) => ({
+    PERSISTOR_DATA_DIR: folder,
+    PERSISTOR_SAMPLE: "off",
+    PERSISTOR_PIPELINES: JSON.stringify(pipelines),
+    PERSISTOR_KAFKA: JSON.stringify({ brokers: [kafka.host] }),
+  });
+  const writer = await openWriter(kafka, topic);
+  return {
+    kafka,
+    topic,
+    group,
+    indexTopic,
+    writer,
+    dataDir,
+    pipelines,
+    environment,
+    stored: createStoreReader(storeDir),
+    committed: () => offsetsOf(kafka.host, topic, group).then(({ committed }) => committed),
+    open: (options) => openLocal(pipelines, { beforeStart: freeAbandoned, ...options, environment: environment(dataDir) }),
+    async drained(local) {
+      await until("the group to come to the end of the topic", () => isAtEnd(kafka.host, topic, group));
+      if (index === "kafka") await until("the indexer to come to the end", () => isAtEnd(kafka.host, indexTopic, "persistor-indexer"));
+      await local.drained();
+    },
+    async dispose() {
+      await writer.stop().catch(() => undefined);
+      await writer.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What a group has committed, and where the partitions end. */
+async function offsetsOf(host: string, topic: string, group: string) {
+  const cluster = createConnecting(kafkaSettings.parse({ brokers: [host] }))();
+  try {
+    const info = await cluster.topic(topic, 0);
+    const partitions = info.leaders.map((_, partition) => partition);
+    const found = await committedOffsets(createCoordinator(cluster, group, 10_000), group, topic, partitions);
+    const ends = await listOffsets(cluster, cluster.connections(), info, partitions, "latest");
+    const ofThisTopic = [...found].filter(([, { topicId }]) => topicId === info.id);
+    return { committed: new Map(ofThisTopic.map(([partition, { offset }]) => [partition, offset])), ends };
+  } finally {
+    await cluster.close();
+  }
+}
+
+async function isAtEnd(host: string, topic: string, group: string): Promise<boolean> {
+  const { committed, ends } = await offsetsOf(host, topic, group).catch(() => ({ committed: new Map(), ends: new Map([[0, 1]]) }));
+  return [...ends].every(([partition, end]) => (committed.get(partition) ?? 0) >= end);
+}
