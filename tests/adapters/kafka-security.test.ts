@@ -53,7 +53,12 @@ describeWhere(kafkaBrokerMissing(), "Kafka that asks who one is", () => {
     const broker = await clients.openBroker(settings);
     const source = await broker.openSource({ id: topic, topic, subscription: "group" });
     const failed = (error: unknown) => error as Error & { code: string; retryable: boolean };
-    return Promise.all([broker.publisher.publish(topic, [messageOf("x")]).catch(failed), source.receive(RECEIVE).catch(failed)]);
+    const both = await Promise.all([
+      broker.publisher.publish(topic, [messageOf("x")]).catch(failed),
+      source.receive(RECEIVE).catch(failed),
+    ]);
+    await broker.close();
+    return both;
   };
 
   test("is written to and read over TLS", () => roundTrip({ brokers: [kafka.tls?.host], tls: tls() }));

@@ -1,11 +1,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import type { Delivery } from "../../shared/core/ports/source.ts";
+import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import { messageOf, payloadText } from "../contract/support-messages.ts";
 import { describeWhere } from "../contract/support-ports.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
 import { kafkaProbe, type ProbedRecord } from "../services/kafka-probe.ts";
 import { eventually, freshTopic, kafkaClients, receiveAll } from "./support-kafka.ts";
 
+const REBALANCED_WITHIN_MS = 50_000;
 const NOTHING_MORE_MS = 700;
 const texts = (deliveries: readonly Delivery[]) => deliveries.map(({ message }) => payloadText(message));
 const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
@@ -222,7 +223,7 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
       partitionsOf.clear();
       await all(`b${Math.random()}`);
       return partitionsOf.size === 3;
-    });
+    }, REBALANCED_WITHIN_MS);
     expect([...partitionsOf.values()].map(({ size }) => size).toSorted()).toEqual([5, 5, 6]);
     two.abort();
     await running[1];
@@ -231,6 +232,32 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
     await Promise.all(running);
     // A clean rebalance waits for what is handed over: nothing comes twice.
     expect([...seen.values()].filter((times) => times > 1)).toEqual([]);
+  });
+
+  test("of more consumers than partitions lets the others wait, and take over when one leaves", async () => {
+    const topic = await topicOf(1);
+    const group = freshTopic("group");
+    const sources = await Promise.all([1, 2, 3].map(() => clients.openSource(topic, { sessionTimeoutMs: 2_000 }, group)));
+    const once = (source: Source) => source.receive({ maxMessages: 1, maxBytes: 1e6, maxWaitMs: 300 });
+    await Promise.all(sources.map(once));
+    await publish(topic, numbered(0, 3));
+    const left = [...sources];
+    for (let i = 0; i < 3; i++) {
+      const got: Delivery[] = [];
+      await eventually(async () => {
+        for (const source of left) {
+          const more = await once(source);
+          if (more.length === 0) continue;
+          got.push(...more);
+          await source.acknowledge(more);
+          await source.close();
+          left.splice(left.indexOf(source), 1);
+          return true;
+        }
+        return false;
+      });
+      expect(texts(got)).toEqual([`m${i}`]);
+    }
   });
 
   test("says that a topic is missing, goes on once it is there, and reads all of it", async () => {

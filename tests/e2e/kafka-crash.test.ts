@@ -53,23 +53,24 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
     await expectWhole(rig, annotate);
   }, 120_000);
 
-  test.each<KillStep>(["before put", "after put", "after hand-over", "before settle"])(
+  test.for<KillStep>(["before put", "after put", "after hand-over", "before settle"])(
     "that kills itself %s loses, alters and doubles nothing",
-    async (step) => {
+    { timeout: 120_000 },
+    async (step, { annotate }) => {
       rig = await openRig(kafka, { index: "embedded" });
       rig.writer.start();
       for (let round = 0; round < 2; round++) {
         const consumer = await startConsumer(rig, { step, spared: Math.floor(Math.random() * 4) });
         expect(await consumer.ended()).toBe(true);
       }
-      await expectWhole(rig, () => Promise.resolve(undefined as never));
+      await expectWhole(rig, annotate);
     },
-    120_000,
   );
 
-  test.each(["embedded", "kafka"] as const)(
+  test.for(["embedded", "kafka"] as const)(
     "whose indexer is killed again and again, before it acknowledges an upsert or at random, indexes every message once from a topic of %s",
-    async (index) => {
+    { timeout: 120_000 },
+    async (index, { annotate }) => {
       rig = await openRig(kafka, { index });
       rig.writer.start();
       const runs = index === "kafka" ? "index" : "all";
@@ -80,8 +81,7 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
         await killAtRandom(await startConsumer(rig, { runs }));
       }
       await endLeftConsumers();
-      await expectWhole(rig, () => Promise.resolve(undefined as never));
+      await expectWhole(rig, annotate);
     },
-    120_000,
   );
 });

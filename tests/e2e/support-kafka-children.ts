@@ -27,6 +27,7 @@ const SCRIPT = join(import.meta.dirname, "..", "services", "kafka-consumer-child
 const running = new Set<ChildProcess>();
 let consumers = 0;
 
+/** Resolves once it can be told to end. */
 export async function startConsumer(rig: Rig, plan: Partial<ConsumerPlan> = {}): Promise<Consumer> {
   const { topic, indexTopic } = rig;
   const whole: ConsumerPlan = { runs: "all", step: "never", spared: 0, slowPutMs: [0, 0], indexTopic, indexSessionMs: SESSION_MS, ...plan };
@@ -55,6 +56,7 @@ export async function startConsumer(rig: Rig, plan: Partial<ConsumerPlan> = {}):
     await until("a consumer to end", () => end !== undefined);
     return end as NonNullable<typeof end>;
   };
+  await until("a consumer to start", () => output.startsWith("ready") || end !== undefined);
   return {
     joined,
     async hasJoined() {

@@ -13,7 +13,7 @@ import { readSettings } from "../../shared/runtime/settings/settings.ts";
 import { type KillPlan, killingPorts } from "./kill-steps.ts";
 
 // Runs the pipeline `orders`, or a part of it, until it is told to end by SIGTERM, is killed, or kills itself at a step.
-// Says `joined <topic> <partitions>` whenever it was given partitions of a topic.
+// Says `ready` once it can be told to end, and `joined <topic> <partitions>` whenever it was given partitions of a topic.
 
 /** What runs: persist and index as on the local host, or one of them alone. */
 export interface ConsumerPlan extends KillPlan {
@@ -98,4 +98,5 @@ async function all(): Promise<void> {
 }
 
 process.once("SIGTERM", () => ended.abort());
+process.stdout.write("ready\n");
 await { all, persist: persistAlone, index: indexAlone }[plan.runs]();

@@ -3,9 +3,9 @@ import { backOffMs } from "../../../../core/retry.ts";
 import { HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from "../wire/apis.ts";
 import type { Cluster, TopicInfo } from "../wire/cluster.ts";
 import { protocolCodeOf } from "../wire/protocol-errors.ts";
-import { assign } from "./assignment.ts";
 import { type Coordinator, createCoordinator } from "./coordinator.ts";
-import { decodeAssignment, decodeSubscription, encodeAssignment, encodeSubscription } from "./member-protocol.ts";
+import { createDealing } from "./dealing.ts";
+import { decodeAssignment, encodeSubscription } from "./member-protocol.ts";
 
 /** Under what a member speaks to the coordinator; another one after each rebalance. */
 export interface Generation {
@@ -45,7 +45,7 @@ const PROTOCOL = "persistor-sticky";
 const REBALANCE_TIMEOUT_MS = 30_000;
 const HEARTBEATS_A_SESSION = 4;
 const MOST_HEARTBEAT_MS = 3_000;
-/** How often the leader looks whether the topic has got more partitions. */
+/** How often the leader looks whether the topics have got more partitions. */
 const LOOK_AT_TOPIC_MS = 30_000;
 const BACK_OFF = { firstDelayMs: 100, maxDelayMs: 5_000 } as const;
 const LEAVE_WITHIN_MS = 3_000;
@@ -56,11 +56,11 @@ type Ended = "rebalance" | "lost";
 export function createMembership(options: MembershipOptions): Membership {
   const { cluster, coordinator, group, topic, sessionTimeoutMs } = options;
   const joining = createCoordinator(cluster, group, REBALANCE_TIMEOUT_MS + sessionTimeoutMs);
+  const dealing = createDealing(cluster, topic);
   const leaving = new AbortController();
   const heartbeatMs = Math.min(MOST_HEARTBEAT_MS, sessionTimeoutMs / HEARTBEATS_A_SESSION);
   let generation: Generation = { memberId: "", id: -1 };
   let isLeader = false;
-  let known: TopicInfo | undefined;
   let isRejoinAsked = false;
   let wake = new AbortController();
   let running: Promise<void> | undefined;
@@ -70,8 +70,8 @@ export function createMembership(options: MembershipOptions): Membership {
   const join = async (): Promise<void> => {
     isRejoinAsked = false;
     // A group can be made for a topic that does not exist; it is told first.
-    known = await cluster.topic(topic, 0);
-    const metadata = encodeSubscription({ topic, owned: options.owned() });
+    await cluster.topic(topic, 0);
+    const metadata = encodeSubscription({ topics: [topic], owned: new Map([[topic, options.owned()]]) });
     const joined = await joining
       .ask(
         JOIN_GROUP,
@@ -91,7 +91,8 @@ export function createMembership(options: MembershipOptions): Membership {
       });
     generation = { memberId: joined.memberId, id: joined.generationId };
     isLeader = joined.leader === joined.memberId;
-    const assignments = isLeader ? await dealOut(joined.members) : [];
+    const assignments = isLeader ? await dealing.dealOut(joined.members) : [];
+    const known = await cluster.topic(topic, Number.POSITIVE_INFINITY);
     const { assignment } = await joining.ask(
       SYNC_GROUP,
       group,
@@ -102,16 +103,7 @@ export function createMembership(options: MembershipOptions): Membership {
       PROTOCOL,
       assignments,
     );
-    await options.onAssigned(decodeAssignment(assignment, topic), known, generation);
-  };
-
-  const dealOut = async (members: readonly { memberId: string; metadata: Buffer }[]) => {
-    known = await cluster.topic(topic, 0);
-    const all = members.map(({ memberId, metadata }) => ({ id: memberId, owned: decodeSubscription(metadata, topic).owned }));
-    return [...assign(all, known.leaders.length)].map(([memberId, partitions]) => ({
-      memberId,
-      assignment: encodeAssignment(topic, partitions),
-    }));
+    await options.onAssigned(decodeAssignment(assignment).get(topic) ?? [], known, generation);
   };
 
   /** Says that it lives until the partitions are to be dealt out anew, or are lost. */
@@ -126,7 +118,7 @@ export function createMembership(options: MembershipOptions): Membership {
         options.onSuccess();
         if (isLeader && performance.now() - lookedAtMs >= LOOK_AT_TOPIC_MS) {
           lookedAtMs = performance.now();
-          if (await hasTopicChanged()) return "rebalance";
+          if (await dealing.hasChanged(LOOK_AT_TOPIC_MS / 2)) return "rebalance";
         }
       } catch (error) {
         const code = protocolCodeOf(error);
@@ -145,14 +137,9 @@ export function createMembership(options: MembershipOptions): Membership {
     });
     for (;;) {
       await Promise.race([done, pause(heartbeatMs)]);
-      if (isDone) return done;
+      if (isDone || leaving.signal.aborted) return done;
       await coordinator.ask(HEARTBEAT, group, generation.id, generation.memberId, null).catch(() => undefined);
     }
-  };
-
-  const hasTopicChanged = async (): Promise<boolean> => {
-    const now = await cluster.topic(topic, LOOK_AT_TOPIC_MS / 2);
-    return now.id !== known?.id || now.leaders.length !== known.leaders.length;
   };
 
   const run = async (): Promise<void> => {

@@ -57,6 +57,7 @@ export function createFetching(options: FetchingOptions): Fetching {
   return {
     assign(topic, partitions) {
       running?.abort();
+      if (partitions.length === 0) return;
       running = new AbortController();
       const loop = fetchAll(topic, partitions, running.signal, connections, options).finally(() => loops.delete(loop));
       loops.add(loop);

@@ -3,7 +3,7 @@ import type { Log } from "../../../../core/ports/log.ts";
 import { NO_LOG } from "../../../../core/ports/log.ts";
 import type { Source } from "../../../../core/ports/source.ts";
 import { gather, type Supply } from "../../../support/pulling/gathering.ts";
-import { createHealth } from "../../../support/pulling/health.ts";
+import { createHealth, type Health } from "../../../support/pulling/health.ts";
 import { createWaiters } from "../../../support/pulling/waiters.ts";
 import { brokerErrorOf, closedError, isHopeless } from "../errors.ts";
 import { createCoordinator } from "../group/coordinator.ts";
@@ -45,7 +45,11 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
   const { topic, group, log = NO_LOG } = options;
   const waiters = createWaiters();
   const holding = createHolding();
-  const health = createHealth({ toleratedFailures: 2, isTransient: (error) => !isHopeless(error), onFailure: waiters.wake });
+  // Apart, as the coordinator may answer while the partitions' leaders refuse, and the reverse.
+  const [member, fetched] = [1, 2].map(() =>
+    createHealth({ toleratedFailures: 2, isTransient: (error) => !isHopeless(error), onFailure: waiters.wake }),
+  ) as [Health, Health];
+  const failure = () => member.failure() ?? fetched.failure();
   const coordinator = createCoordinator(cluster, group, REQUEST_TIMEOUT_MS);
   const starting = createStarting(cluster, coordinator, { ...options, log });
   const closing = new AbortController();
@@ -59,7 +63,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     fetching.assign(now, partitions);
     waiters.wake();
   };
-  const failed = (error: unknown) => {
+  const failing = (health: Health) => (error: unknown) => {
     if (!closing.signal.aborted) health.failed(error);
   };
   const fetching = createFetching({
@@ -83,8 +87,8 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
           [...holding.partitions.values()].map((each) => (each === partition ? assigned(partition.index, from) : each)),
         );
     },
-    onFailure: failed,
-    onSuccess: health.succeeded,
+    onFailure: failing(fetched),
+    onSuccess: fetched.succeeded,
   });
   const commit = joined(async () => {
     if (!generation || !info) return;
@@ -123,15 +127,15 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
         indexes.map((index) => kept.get(index) ?? assigned(index, from.get(index) as number)),
       );
       log.info("partitions assigned", { topic, group, partitions: indexes });
-      await commit.run().catch(failed);
+      await commit.run().catch(failing(member));
     },
     async onRebalance() {
       isRebalancing = true;
       await settled();
-      await commit.run().catch(failed);
+      await commit.run().catch(failing(member));
     },
-    onFailure: failed,
-    onSuccess: health.succeeded,
+    onFailure: failing(member),
+    onSuccess: member.succeeded,
   });
   /** A partition whose records cannot be read holds back its own messages alone. */
   const noteFaults = () => {
@@ -143,7 +147,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
         offset: partition.position,
         error: partition.fault.message,
       });
-      failed(brokerErrorOf(partition.fault, `reading partition ${partition.index} of ${topic} at offset ${partition.position}`));
+      failing(fetched)(brokerErrorOf(partition.fault, `reading partition ${partition.index} of ${topic} at offset ${partition.position}`));
       partition.fault = undefined;
     }
   };
@@ -159,7 +163,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       return hasRoom;
     },
     nextLookMs: holding.nextLookMs,
-    failure: () => health.failure(),
+    failure,
     errorOf: ({ error }) => brokerErrorOf(error, `receiving from ${topic} as group ${group}`),
     isClosed: () => closing.signal.aborted,
   };
@@ -169,7 +173,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       membership.start();
       const { signal } = receive;
       const endMs = performance.now() + JOIN_WITHIN_MS;
-      while (!info && !signal?.aborted && !closing.signal.aborted && !health.failure() && performance.now() < endMs) {
+      while (!info && !signal?.aborted && !closing.signal.aborted && !failure() && performance.now() < endMs) {
         await waiters.wait(LOOK_EVERY_MS, signal);
       }
       if (receive.maxMessages <= 0) return [];
