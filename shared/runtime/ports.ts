@@ -164,6 +164,7 @@ function withPublisher(broker: Broker, wrap: (publisher: Publisher) => Publisher
 function counted(publisher: Publisher, meter: FlushedMeter): Publisher {
   return {
     limits: publisher.limits,
+    adapt: (content) => publisher.adapt(content),
     cannotCarry: (content) => publisher.cannotCarry(content),
     async publish(topic, messages) {
       const outcomes = await publisher.publish(topic, messages);

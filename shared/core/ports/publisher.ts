@@ -26,6 +26,11 @@ export interface PublishLimits {
 /** Sends messages to topics of one broker. */
 export interface Publisher {
   readonly limits: PublishLimits;
+  /**
+   * `content` of another kind of broker as this one knows it: what has an equivalent here under another name is put there; what has none is left,
+   * for `cannotCarry` to name. Content of this kind of broker stays as it is.
+   */
+  adapt(content: MessageContent): MessageContent;
   /** Why this broker cannot carry `content` unaltered (a sentence naming the part); undefined where it can. */
   cannotCarry(content: MessageContent): string | undefined;
   /**

@@ -33,7 +33,7 @@ export async function publishRows(
   deps: PublishDeps,
 ): Promise<void> {
   const request = job.request as ResubmitRequest;
-  refuseUncarried(rows, destination);
+  fit(rows, destination);
   const lease = leaseOf(item, deps);
   for (const chunk of chunksOf(readyRows(rows, request.ordered), chunkMessages(request), destination)) {
     if (deps.signal.aborted || !(await lease.kept())) return;
@@ -78,9 +78,11 @@ function leaseOf(item: WorkItem, { items, clock, signal }: PublishDeps) {
   return { kept, pause };
 }
 
-function refuseUncarried(rows: readonly Row[], { publisher }: TopicTarget): void {
+/** Puts each message into the destination's form, and fails those that have none. */
+function fit(rows: readonly Row[], { publisher }: TopicTarget): void {
   for (const row of rows) {
     if (row.state !== "open" || !row.content) continue;
+    row.content = publisher.adapt(row.content);
     const reason = publisher.cannotCarry(row.content);
     if (reason !== undefined) fail(row, "unsupported_by_destination", reason);
     else if (contentSize(row.content) > publisher.limits.maxMessageBytes) {

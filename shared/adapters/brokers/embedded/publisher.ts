@@ -11,6 +11,7 @@ const LIMITS: PublishLimits = { maxMessages: 10_000, maxBytes: 32 * 1024 * 1024,
 export function createPublisher(client: Client): Publisher {
   return {
     limits: LIMITS,
+    adapt: (content) => content,
     cannotCarry: () => undefined,
     async publish(topic, messages) {
       client.checkOpen();

@@ -1,4 +1,5 @@
-import type { Attribute, MessageContent } from "../../../core/message.ts";
+import { isUtf8 } from "node:buffer";
+import { type Attribute, type MessageContent, stringAttribute } from "../../../core/message.ts";
 
 /** Pub/Sub's limits, in bytes of UTF-8 where they count bytes. */
 export const MAX_REQUEST_BYTES = 10_000_000;
@@ -12,6 +13,23 @@ const MESSAGE_OVERHEAD = 24;
 const ATTRIBUTE_OVERHEAD = 10;
 /** The topic's path. */
 const REQUEST_OVERHEAD = 600;
+
+const CONTENT_TYPE = "content-type";
+
+/** A record key becomes the ordering key, where there is none and the key is text, and a content type an attribute. */
+export function adapt(content: MessageContent): MessageContent {
+  const { orderingKey, contentType, key, attributes } = content;
+  if (key === null && contentType === "") return content;
+  const becomesOrderingKey = key !== null && orderingKey === "" && key.length > 0 && isUtf8(key);
+  const becomesAttribute = contentType !== "" && attributes.every(({ name }) => name.toLowerCase() !== CONTENT_TYPE);
+  return {
+    ...content,
+    key: becomesOrderingKey ? null : key,
+    orderingKey: becomesOrderingKey ? Buffer.from(key).toString("utf8") : orderingKey,
+    attributes: becomesAttribute ? [...attributes, stringAttribute(CONTENT_TYPE, contentType)] : attributes,
+    contentType: becomesAttribute ? "" : contentType,
+  };
+}
 
 /** Why Pub/Sub cannot carry `content` unaltered, naming the part; undefined where it can. */
 export function cannotCarry(content: MessageContent): string | undefined {

@@ -2,7 +2,7 @@ import { mapConcurrently } from "../../../core/concurrency.ts";
 import { BrokerError } from "../../../core/errors.ts";
 import { contentSize } from "../../../core/message.ts";
 import type { OutgoingMessage, Publisher, PublishLimits, PublishOutcome } from "../../../core/ports/publisher.ts";
-import { cannotCarry } from "./carrying.ts";
+import { adapt, cannotCarry } from "./carrying.ts";
 import type { Connection } from "./connection.ts";
 import { brokerErrorOf, closedError, type Doing } from "./errors.ts";
 import { createGate } from "./gate.ts";
@@ -20,6 +20,7 @@ export function createPublisher(connection: Connection): Publisher {
   const gate = createGate(REQUESTS_IN_FLIGHT, BYTES_IN_FLIGHT);
   return {
     limits: LIMITS,
+    adapt,
     cannotCarry,
     async publish(topic, messages) {
       if (connection.isClosed) throw closedError();

@@ -178,7 +178,7 @@ export function createMembership(options: MembershipOptions): Membership {
       leaving.abort();
       if (!running || generation.memberId === "") return;
       const left = coordinator.ask(LEAVE_GROUP, group, [{ memberId: generation.memberId, groupInstanceId: null, reason: null }]);
-      await Promise.race([left.catch(() => undefined), sleep(LEAVE_WITHIN_MS)]);
+      await Promise.race([left.catch(() => undefined), sleep(LEAVE_WITHIN_MS, undefined, { ref: false })]);
     },
   };
 }

@@ -1,6 +1,24 @@
-import type { MessageContent } from "../../../../core/message.ts";
+import { type MessageContent, stringAttribute } from "../../../../core/message.ts";
 import { headerOf } from "../records/headers.ts";
 import { TIMESTAMP_PROPERTY } from "../records/message.ts";
+
+/** The name under which Kafka's users carry a content type, as CloudEvents' binding to Kafka does. */
+const CONTENT_TYPE = "content-type";
+
+/** An ordering key becomes the record key, where there is none, and a content type a header. */
+export function adapt(content: MessageContent): MessageContent {
+  const { orderingKey, contentType, key, attributes } = content;
+  if (orderingKey === "" && contentType === "") return content;
+  const becomesKey = orderingKey !== "" && key === null && orderingKey.isWellFormed();
+  const becomesHeader = contentType !== "" && attributes.every(({ name }) => name.toLowerCase() !== CONTENT_TYPE);
+  return {
+    ...content,
+    key: becomesKey ? Buffer.from(orderingKey, "utf8") : key,
+    orderingKey: becomesKey ? "" : orderingKey,
+    attributes: becomesHeader ? [...attributes, stringAttribute(CONTENT_TYPE, contentType)] : attributes,
+    contentType: becomesHeader ? "" : contentType,
+  };
+}
 
 /** Why Kafka cannot carry `content` unaltered, naming the part; undefined where it can. */
 export function cannotCarry(content: MessageContent): string | undefined {

@@ -9,7 +9,7 @@ import { INIT_PRODUCER_ID } from "../wire/apis.ts";
 import type { Cluster, TopicInfo } from "../wire/cluster.ts";
 import { PRODUCE_KEY, PRODUCE_VERSIONS, produceTo } from "../wire/produce.ts";
 import { protocolCodeOf } from "../wire/protocol-errors.ts";
-import { cannotCarry } from "./carrying.ts";
+import { adapt, cannotCarry } from "./carrying.ts";
 import { createLane, type Lane, type Placed } from "./lane.ts";
 import { createPlacing } from "./placing.ts";
 import { recordOf } from "./record.ts";
@@ -94,6 +94,7 @@ export function createPublisher(cluster: Cluster, options: KafkaPublisherOptions
   };
   return {
     limits,
+    adapt,
     cannotCarry,
     async publish(topic, messages) {
       if (isClosed) throw closedError();

@@ -195,7 +195,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     },
     async close() {
       if (closing.signal.aborted) return;
-      await Promise.race([commit.run().catch(() => undefined), sleep(CLOSE_WITHIN_MS)]);
+      await Promise.race([commit.run().catch(() => undefined), sleep(CLOSE_WITHIN_MS, undefined, { ref: false })]);
       closing.abort();
       waiters.wake();
       await membership.leave();
