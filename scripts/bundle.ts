@@ -8,6 +8,8 @@ import { GCP_FUNCTIONS } from "./gcp-functions.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const FRAMEWORK = "@google-cloud/functions-framework";
+/** The same code with its WebAssembly inside, which else lies in a file beside it. */
+const IN_THE_BUNDLE = { "@platformatic/wasm-utils": "@platformatic/wasm-utils/bundled" };
 /** Packages in CommonJS ask for these. */
 const BANNER = `import { createRequire as __createRequire } from "node:module";
 import { fileURLToPath as __fileURLToPath } from "node:url";
@@ -37,6 +39,7 @@ async function bundleGcp(): Promise<void> {
       platform: "node",
       target: "node24",
       external: [FRAMEWORK],
+      alias: IN_THE_BUNDLE,
       banner: { js: BANNER },
       chunkNames: "chunks/[name]-[hash]",
       minifySyntax: true,

@@ -1,9 +1,14 @@
 import { randomUUID } from "node:crypto";
+import { messageAt } from "../../bench/lib/flights.ts";
 import { open } from "../../shared/adapters/brokers/kafka/adapter.ts";
 import type { Broker } from "../../shared/adapters/registry.ts";
+import { digestOf } from "../../shared/core/digest.ts";
+import { type MessageContent, payloadContent } from "../../shared/core/message.ts";
 import type { Log, LogFields } from "../../shared/core/ports/log.ts";
 import { NO_LOG } from "../../shared/core/ports/log.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
+
+const PUBLISHED_AT_ONCE = 5_000;
 
 /** Opens brokers and sources that are closed together. */
 export function kafkaClients(host: () => string) {
@@ -51,4 +56,20 @@ export async function eventually(work: () => Promise<boolean> | boolean, withinM
     if (Date.now() > endMs) throw new Error("it did not come to pass in time");
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+/** Publishes flights `from` to `from + count` with keys; returns their digests. */
+export async function flightsToKafka(host: string, topic: string, from: number, count: number): Promise<string[]> {
+  const broker = await open({ brokers: [host] }, { dataDir: "" });
+  const digests: string[] = [];
+  for (let at = from; at < from + count; at += PUBLISHED_AT_ONCE) {
+    const contents = Array.from({ length: Math.min(PUBLISHED_AT_ONCE, from + count - at) }, (_, i): MessageContent => {
+      const { payload, attributes } = messageAt(at + i);
+      return { ...payloadContent(payload), attributes, key: Buffer.from(`key ${(at + i) % 1000}`) };
+    });
+    for (const outcome of await broker.publisher.publish(topic, contents)) if (!outcome.ok) throw outcome.error;
+    digests.push(...contents.map((content) => digestOf(content).toString("hex")));
+  }
+  await broker.close();
+  return digests;
 }

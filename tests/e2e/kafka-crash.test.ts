@@ -38,19 +38,25 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
     await expectWhole(rig, annotate);
   }, 300_000);
 
-  test("has committed no offset above a message that is not stored, whenever it is killed", async ({ annotate }) => {
-    rig = await openRig(kafka, { index: "embedded", change: () => ({ batch: { maxMessages: 40, maxWaitMs: 20 } }) });
+  test("has committed no offset above a message that is neither stored nor dead-lettered, whenever it is killed", async ({ annotate }) => {
+    rig = await openRig(kafka, {
+      index: "embedded",
+      hasDeadLetters: true,
+      change: () => ({ batch: { maxMessages: 40, maxWaitMs: 20, maxMessageBytes: 50_000 } }),
+    });
     rig.writer.start();
     let below = 0;
     for (let round = 0; round < 6; round++) {
       await killAtRandom(await startConsumer(rig, { slowPutMs: [0, 400] }));
       const committed = await rig.committed();
-      expect(missingBelow(committed, rig.writer.sent, await rig.stored())).toEqual([]);
+      const kept = [...(await rig.stored()), ...(await rig.deadLetters())];
+      expect(missingBelow(committed, rig.writer.sent, kept)).toEqual([]);
       below = committed.values().reduce((sum, offset) => sum + offset, 0);
     }
     expect(below).toBeGreaterThan(0);
     await annotate(`${below} messages below the offsets`);
-    await expectWhole(rig, annotate);
+    const { deadLetters } = await expectWhole(rig, annotate);
+    expect(deadLetters).toBeGreaterThan(0);
   }, 120_000);
 
   test.for<KillStep>(["before put", "after put", "after hand-over", "before settle"])(
@@ -75,7 +81,7 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
       rig.writer.start();
       const runs = index === "kafka" ? "index" : "all";
       if (runs === "index") await startConsumer(rig, { runs: "persist" });
-      for (let round = 0; round < 5; round++) {
+      for (let round = 0; round < 4; round++) {
         const dying = await startConsumer(rig, { runs, step: "after upsert", spared: Math.floor(Math.random() * 4) });
         expect(await dying.ended()).toBe(true);
         await killAtRandom(await startConsumer(rig, { runs }));

@@ -1,20 +1,24 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { Admin } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { open } from "../../shared/adapters/brokers/kafka/adapter.ts";
+import type { Broker } from "../../shared/adapters/registry.ts";
 import type { Source } from "../../shared/core/ports/source.ts";
 import { describeWhere } from "../contract/support-ports.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
 import { openRig, type Rig, SESSION_MS } from "./support-kafka.ts";
 import { type Consumer, endLeftConsumers, startConsumer } from "./support-kafka-children.ts";
 import { expectWhole } from "./support-kafka-judging.ts";
-import { textContent } from "./support-local.ts";
+import { textContent, until } from "./support-local.ts";
 
+/** The longest time between two questions of a consumer whether it still is a member. */
+const MOST_HEARTBEAT_MS = 3_000;
 const CLEAN = { code: 0, signal: null };
 
 let kafka: KafkaBroker;
 let rig: Rig;
 
-const persister = (slowPutMs: [number, number] = [0, 200]) => startConsumer(rig, { runs: "persist", slowPutMs });
+const persister = (slowPutMs: [number, number] = [100, 600]) => startConsumer(rig, { runs: "persist", slowPutMs });
 const anyOf = (consumers: Consumer[]) => consumers.splice(Math.floor(Math.random() * consumers.length), 1)[0] as Consumer;
 
 describeWhere(kafkaBrokerMissing(), "the consumers of a group of Kafka", () => {
@@ -33,14 +37,14 @@ describeWhere(kafkaBrokerMissing(), "the consumers of a group of Kafka", () => {
     await startConsumer(rig, { runs: "index" });
     const consumers = [await persister(), await persister()];
     for (const consumer of consumers) await consumer.hasJoined();
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 8; round++) {
       consumers.push(await persister());
-      await sleep(1_500 * Math.random());
-      expect(await anyOf(consumers).terminate()).toEqual(CLEAN);
-      await sleep(1_000 * Math.random());
-      consumers.push(await persister());
-      await sleep(1_000 * Math.random());
+      // Others are just giving up partitions, or have.
+      await sleep(200 + 700 * Math.random());
       await anyOf(consumers).kill();
+      if (round % 2 === 0) continue;
+      expect(await anyOf(consumers).terminate()).toEqual(CLEAN);
+      consumers.push(await persister());
     }
     for (const consumer of consumers) expect(await consumer.terminate()).toEqual(CLEAN);
     await endLeftConsumers();
@@ -73,7 +77,7 @@ describeWhere(kafkaBrokerMissing(), "the consumers of a group of Kafka", () => {
     const slow: [number, number] = [2_500, 3_000];
     const first = await persister(slow);
     await first.hasJoined();
-    await sleep(7_000);
+    await sleep(5_000);
     expect(first.joined()).toBe(1);
     const second = await persister(slow);
     await second.hasJoined();
@@ -84,6 +88,47 @@ describeWhere(kafkaBrokerMissing(), "the consumers of a group of Kafka", () => {
     const { copies, published } = await expectWhole(rig, annotate);
     expect(copies).toBe(published);
   }, 120_000);
+
+  test("of which one was taken for dead reads nothing again that the others have settled since", async () => {
+    const topic = "taken-for-dead";
+    await kafka.createTopic(topic, { partitions: 2 });
+    // The first one asks seldom whether it is still a member, the other one often.
+    const brokers = await Promise.all(["slow", "quick"].map((clientId) => open({ brokers: [kafka.host], clientId }, { dataDir: "" })));
+    const openSource = (of: number, sessionTimeoutMs: number) =>
+      (brokers[of] as Broker).openSource({ id: topic, topic, subscription: topic, own: { sessionTimeoutMs } });
+    const [slow, quick] = [await openSource(0, 30_000), await openSource(1, SESSION_MS)];
+    const numbers: number[] = [];
+    const publish = () => {
+      numbers.push(numbers.length, numbers.length + 1);
+      const contents = [0, 1].map((i) => ({ ...textContent(String(numbers.length - 2 + i), { contentType: "" }), toPartition: String(i) }));
+      return (brokers[0] as Broker).publisher.publish(topic, contents);
+    };
+    const ofSlow: string[] = [];
+    const ofQuick: string[] = [];
+    await until("both to read a partition", async () => {
+      await publish();
+      ofSlow.push(...(await textsOf(slow, 1, 1)));
+      ofQuick.push(...(await textsOf(quick, 1, 1)));
+      return ofSlow.length > 0 && ofQuick.length > 0 && numbers.length === ofSlow.length + ofQuick.length;
+    });
+    await until("the quick one to read both", async () => {
+      await removeMember(kafka.host, topic, "slow");
+      await publish();
+      const before = ofQuick.length;
+      ofQuick.push(...(await textsOf(quick, 100, 1)));
+      return ofQuick.length >= before + 2 && numbers.length === ofSlow.length + ofQuick.length;
+    });
+    // Meanwhile the slow one asks, and is told.
+    await sleep(MOST_HEARTBEAT_MS + 500);
+    await publish();
+    await until("everything to be read", async () => {
+      ofSlow.push(...(await textsOf(slow, 100, 1)));
+      ofQuick.push(...(await textsOf(quick, 100, 1)));
+      return new Set([...ofSlow, ...ofQuick]).size === numbers.length;
+    });
+    expect([...ofSlow, ...ofQuick].map(Number).toSorted((a, b) => a - b)).toEqual(numbers);
+    for (const broker of brokers) await broker.close();
+  });
 
   test("that read different topics get each its own", async () => {
     const topics = ["several-1", "several-2", "several-3"];
@@ -99,10 +144,21 @@ describeWhere(kafkaBrokerMissing(), "the consumers of a group of Kafka", () => {
   });
 });
 
+/** Takes a member for dead. */
+async function removeMember(host: string, groupId: string, clientId: string): Promise<void> {
+  const admin = new Admin({ clientId: "tests", bootstrapBrokers: [host] });
+  const group = (await admin.describeGroups({ groups: [groupId] })).get(groupId);
+  const members = [...(group?.members.values() ?? [])].filter((member) => member.clientId === clientId);
+  if (members.length > 0) {
+    await admin.removeMembersFromConsumerGroup({ groupId, members: members.map(({ id }) => ({ memberId: id })) }).catch(() => undefined);
+  }
+  await admin.close();
+}
+
 /** Receives until so many messages have come, or nothing comes any more. */
-async function textsOf(source: Source, count: number): Promise<string[]> {
+async function textsOf(source: Source, count: number, rounds = 10): Promise<string[]> {
   const texts: string[] = [];
-  for (let round = 0; texts.length < count && round < 10; round++) {
+  for (let round = 0; texts.length < count && round < rounds; round++) {
     const deliveries = await source.receive({ maxMessages: count, maxBytes: 1e9, maxWaitMs: 1_000 });
     texts.push(...deliveries.map(({ message }) => Buffer.from(message.payload).toString()));
     await source.acknowledge(deliveries);

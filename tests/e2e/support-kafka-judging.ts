@@ -1,22 +1,27 @@
 import { expect, type TestContext } from "vitest";
 import { open as openStore } from "../../shared/adapters/stores/fs/adapter.ts";
 import { readObject } from "../../shared/core/avro/object-file.ts";
+import { redriven } from "../../shared/core/dead-letter/dead-letter.ts";
 import { digestOf } from "../../shared/core/digest.ts";
+import { type Message, textAttribute } from "../../shared/core/message.ts";
 import type { Rig } from "./support-kafka.ts";
 import type { Local } from "./support-local.ts";
 
-/** One message in one object of the store. */
-export interface StoredCopy {
+export interface StoredMessage {
   /** `<partition>-<offset>` */
   id: string;
   /** Taken of what was read, hexadecimal. */
   digest: string;
+}
+
+/** One message in one object of the store. */
+export interface StoredCopy extends StoredMessage {
   key: string;
   position: number;
 }
 
-/** Reads each object once: they do not change. */
-export function createStoreReader(dir: string): () => Promise<StoredCopy[]> {
+/** Reads each object once: they do not change. What is of other topics, such as stored dead letters, is left out. */
+export function createStoreReader(dir: string, topic: string): () => Promise<StoredCopy[]> {
   const known = new Map<string, StoredCopy[]>();
   return async () => {
     const store = await openStore({ dir }, { dataDir: dir });
@@ -26,6 +31,7 @@ export function createStoreReader(dir: string): () => Promise<StoredCopy[]> {
       for await (const block of readObject((await store.get(key)).bytes, { brokerId: "", pipeline: "", topic: "" })) {
         if ("fault" in block) throw block.fault.error;
         for (const { record, location } of block.records) {
+          if (record.message.topic !== topic) continue;
           const digest = digestOf(record.message).toString("hex");
           if (digest !== record.digest.toString("hex")) throw new Error(`reading ${key}: a message is not what its digest says`);
           copies.push({ id: record.message.brokerMessageId, digest, key, position: location.position });
@@ -38,11 +44,22 @@ export function createStoreReader(dir: string): () => Promise<StoredCopy[]> {
   };
 }
 
+/** What the messages of a dead-letter topic were before. */
+export function lettersOf(messages: readonly Message[]): Promise<StoredMessage[]> {
+  return Promise.all(
+    messages.map(async (message) => {
+      const digest = digestOf(await redriven(message, () => undefined)).toString("hex");
+      return { id: textAttribute(message.attributes, "persistor-message-id")?.split("_")[1] ?? "", digest };
+    }),
+  );
+}
+
 /** What a run came to, and what is wrong with it: all of `faults` are lists of ids, the first ones. */
 export interface Verdict {
   published: number;
   /** Messages of the store, each counted as often as it lies there. */
   copies: number;
+  deadLetters: number;
   indexed: number;
   faults: Record<"lost" | "altered" | "double" | "unindexed" | "misplaced" | "unknown", string[]>;
 }
@@ -55,7 +72,9 @@ async function judge(rig: Rig, local: Local): Promise<Verdict> {
   const { sent, unplaced, tried } = rig.writer;
   const copies = await rig.stored();
   const records = await local.records("orders");
+  const letters = await rig.deadLetters();
   const byId = digestsById(copies);
+  const kept = digestsById([...copies, ...letters]);
   const anywhere = new Set(copies.map(({ digest }) => digest));
   const pairs = [...sent].flatMap(([id, digests]) => [...digests].map((digest) => ({ id, digest })));
   const places = new Set(copies.map(({ id, digest, key, position }) => `${id} ${digest} ${key} ${position}`));
@@ -64,10 +83,10 @@ async function judge(rig: Rig, local: Local): Promise<Verdict> {
   const plain = new Set(records.map(({ unique_id }) => unique_id));
   const faults = {
     lost: [
-      ...pairs.filter(({ id, digest }) => !byId.get(id)?.has(digest)).map(({ id }) => id),
+      ...pairs.filter(({ id, digest }) => !kept.get(id)?.has(digest)).map(({ id }) => id),
       ...unplaced.filter((one) => !anywhere.has(one)),
     ],
-    altered: copies.filter(({ digest }) => !tried.has(digest)).map(({ id }) => id),
+    altered: [...copies, ...letters].filter(({ digest }) => !tried.has(digest)).map(({ id }) => id),
     double: records.length === indexed.size ? [] : repeated(records.map(({ broker_msg_id, digest }) => `${broker_msg_id} ${digest}`)),
     unindexed: [...byId].flatMap(([id, digests]) => [...digests].filter((digest) => !indexed.has(`${id} ${digest}`)).map(() => id)),
     misplaced: records
@@ -84,18 +103,19 @@ async function judge(rig: Rig, local: Local): Promise<Verdict> {
   return {
     published: pairs.length + unplaced.length,
     copies: copies.length,
+    deadLetters: letters.length,
     indexed: records.length,
     faults: Object.fromEntries(Object.entries(faults).map(([name, ids]) => [name, ids.slice(0, SHOWN)])) as Verdict["faults"],
   };
 }
 
-/** The messages below the committed offsets that are not among `copies`. */
+/** The messages below the committed offsets that are not among those that were kept. */
 export function missingBelow(
   committed: ReadonlyMap<number, number>,
   sent: ReadonlyMap<string, ReadonlySet<string>>,
-  copies: readonly { id: string; digest: string }[],
+  kept: readonly StoredMessage[],
 ): string[] {
-  const byId = digestsById(copies);
+  const byId = digestsById(kept);
   return [...sent]
     .filter(([id, digests]) => {
       const [partition, offset] = id.split("-").map(Number) as [number, number];
@@ -104,7 +124,7 @@ export function missingBelow(
     .map(([id]) => id);
 }
 
-function digestsById(copies: readonly { id: string; digest: string }[]): Map<string, Set<string>> {
+function digestsById(copies: readonly StoredMessage[]): Map<string, Set<string>> {
   const byId = new Map<string, Set<string>>();
   for (const { id, digest } of copies) byId.set(id, (byId.get(id) ?? new Set()).add(digest));
   return byId;

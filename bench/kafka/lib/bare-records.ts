@@ -26,7 +26,7 @@ export const measure: Measure<BareRecordsOrder, number> = async ({ dataDir, coun
       if ("fault" in block) throw block.fault.error;
       const { codec, formatVersion } = block;
       for (const { record, location } of block.records)
-        records.push({ content_type: "", ...indexRecordOf(record, { store: "local", key, codec, formatVersion, location }) });
+        records.push({ ...indexRecordOf(record, { store: "local", key, codec, formatVersion, location }), content_type: "" });
     }
     ms += await timed(() => table.insert(records));
     inserted += records.length;

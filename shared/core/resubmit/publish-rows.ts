@@ -33,7 +33,7 @@ export async function publishRows(
   deps: PublishDeps,
 ): Promise<void> {
   const request = job.request as ResubmitRequest;
-  fit(rows, destination);
+  adaptRows(rows, destination);
   const lease = leaseOf(item, deps);
   for (const chunk of chunksOf(readyRows(rows, request.ordered), chunkMessages(request), destination)) {
     if (deps.signal.aborted || !(await lease.kept())) return;
@@ -79,7 +79,7 @@ function leaseOf(item: WorkItem, { items, clock, signal }: PublishDeps) {
 }
 
 /** Puts each message into the destination's form, and fails those that have none. */
-function fit(rows: readonly Row[], { publisher }: TopicTarget): void {
+function adaptRows(rows: readonly Row[], { publisher }: TopicTarget): void {
   for (const row of rows) {
     if (row.state !== "open" || !row.content) continue;
     row.content = publisher.adapt(row.content);

@@ -15,6 +15,9 @@ const BATCHES_IN_FLIGHT = 2;
 /** A batch that is not full after this time ends the drain. */
 const BATCH_WAIT_MS = 2_000;
 
+/** Brokers that are pulled from, without a disk of this function's. */
+const PULLED = ["pubsub", "kafka"] as const;
+
 /** Persists what waits in the subscription of `/persist-pull/{pipeline}`, until what waited is stored or `?seconds=` are over; for a scheduler. */
 export function persistPulls(process: FunctionProcess): HttpFunction {
   const drain = async (name: string, budgetMs: number, stopping: AbortSignal) => {
@@ -49,7 +52,7 @@ export function persistPulls(process: FunctionProcess): HttpFunction {
 
   return triggerHandler(process, { name: NAME, limitMs: MAX_SECONDS * 1000 + GRACE_MS }, async (request) => {
     if (request.method !== "POST") throw new HttpError(405, "a drain is asked for by POST", { headers: { allow: "POST" } });
-    const name = pipelineNameOf(request.segments, process);
+    const name = pipelineNameOf(request.segments, process, PULLED);
     const budgetMs = secondsOf(request) * 1000;
     return { status: 200, body: await process.runLong((stopping) => drain(name, budgetMs, stopping)) };
   });

@@ -6,7 +6,7 @@ import { contentSize, type Message } from "../../core/message.ts";
 import { type Outcome, persist } from "../../core/persist/persist.ts";
 import { notFound } from "../http/problem.ts";
 import { openedOnce } from "../opened-once.ts";
-import { brokerIdOf } from "../ports.ts";
+import { type BrokerName, brokerIdOf } from "../ports.ts";
 import type { PipelineSettings } from "../settings/pipelines.ts";
 import { type TriggerReply, triggerHandler } from "./handler.ts";
 import type { FunctionProcess } from "./process.ts";
@@ -46,7 +46,7 @@ export function persistPushes(process: FunctionProcess): HttpFunction {
   });
 
   return triggerHandler(process, { name: NAME, limitMs: LIMIT_MS }, async (request): Promise<TriggerReply> => {
-    const name = pipelineNameOf(request.segments, process);
+    const name = pipelineNameOf(request.segments, process, PUSHING);
     const pushed = readPush(request, sourceOf(name, process), clock.nowMs());
     const commit = await commitOf(name);
     if ("undecodable" in pushed) {
@@ -57,11 +57,15 @@ export function persistPushes(process: FunctionProcess): HttpFunction {
   });
 }
 
-/** The pipeline that a path names. Throws HttpError 404: Pub/Sub pushes again until the settings know it. */
-export function pipelineNameOf(segments: readonly string[], { settings }: FunctionProcess): string {
+/** Brokers that push. */
+const PUSHING = ["pubsub"] as const;
+
+/** The pipeline that a path names, of one of these brokers. Throws HttpError 404: Pub/Sub pushes again until the settings know it. */
+export function pipelineNameOf(segments: readonly string[], { settings }: FunctionProcess, brokers: readonly BrokerName[]): string {
   const [name = ""] = segments;
-  if (segments.length === 1 && settings.pipelines[name]?.source.broker === "pubsub") return name;
-  throw notFound(`there is no pipeline of Pub/Sub at this path; it ends in the pipeline's name, as in PERSISTOR_PIPELINES`);
+  const broker = settings.pipelines[name]?.source.broker;
+  if (segments.length === 1 && broker && brokers.includes(broker)) return name;
+  throw notFound(`there is no pipeline of ${brokers.join(" or ")} at this path; it ends in the pipeline's name, as in PERSISTOR_PIPELINES`);
 }
 
 /** The source of a pipeline, as its messages name it. */

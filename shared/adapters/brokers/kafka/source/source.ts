@@ -115,7 +115,11 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     sessionTimeoutMs: options.sessionTimeoutMs,
     owned: () => [...holding.partitions.keys()],
     async onAssigned(indexes, now, as) {
-      const kept = info && info.id === now.id ? holding.partitions : new Map<number, AssignedPartition>();
+      const held = info && info.id === now.id ? indexes.flatMap((index) => holding.partitions.get(index) ?? []) : [];
+      // Who was taken for dead comes back under another id; its partitions were others' meanwhile.
+      const isBack = generation !== undefined && generation.memberId !== as.memberId;
+      const overtaken = isBack ? await starting.overtaken(held, now) : new Set<AssignedPartition>();
+      const kept = new Map(held.filter((partition) => !overtaken.has(partition)).map((partition) => [partition.index, partition]));
       const gained = indexes.filter((index) => !kept.has(index));
       const isReplaced = info !== undefined && info.id !== now.id;
       const from = await starting.offsetsOf(gained, now, as, isReplaced);
