@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { z } from "zod";
+import { kafkaSettings } from "../shared/adapters/brokers/kafka/settings.ts";
 import { DECLARATIONS, type Declaration } from "../shared/runtime/settings/declarations.ts";
-import { pipelineSchema } from "../shared/runtime/settings/pipelines.ts";
+import { destinationSchema, pipelineSchema } from "../shared/runtime/settings/pipelines.ts";
 
 // Writes the settings reference of the README from the declarations; `--check` fails where it is stale.
 
@@ -40,6 +41,15 @@ function pipelineTable(): string[] {
   return ["| field of a pipeline | meaning | default |", "|---|---|---|", ...rows];
 }
 
+/** The fields of a variable that is an object. */
+function fieldsTable(variable: string, of: z.ZodType): string[] {
+  const schema = z.toJSONSchema(of, { io: "input" }) as JsonSchema;
+  const rows = Object.entries(schema.properties ?? {}).map(
+    ([name, field]) => `| \`${name}\` | ${cell(fieldDoc(field))} | ${defaultOf(field, schema.required?.includes(name))} |`,
+  );
+  return [`| field of \`${variable}\` | meaning | default |`, "|---|---|---|", ...rows];
+}
+
 function fieldDoc({ description = "", enum: values, minimum, maximum }: JsonSchema): string {
   if (values) return `${description} One of ${values.map((value) => `\`${value}\``).join(", ")}.`;
   if (minimum !== undefined && maximum !== undefined) return `${description} From ${minimum} to ${maximum}.`;
@@ -59,7 +69,9 @@ const readme = readFileSync(README, "utf8");
 const start = readme.indexOf(START);
 const end = readme.indexOf(END);
 if (start < 0 || end < start) throw new Error(`writing the settings reference: README.md lacks the lines "${START}" and "${END}"`);
-const text = [START, "", ...environmentTable(), "", ...pipelineTable(), "", ""].join("\n");
+const kafka = fieldsTable("PERSISTOR_KAFKA", kafkaSettings);
+const destination = fieldsTable("PERSISTOR_DESTINATIONS.<name>", destinationSchema);
+const text = [START, "", ...environmentTable(), "", ...pipelineTable(), "", ...kafka, "", ...destination, "", ""].join("\n");
 const written = readme.slice(0, start) + text + readme.slice(end);
 if (process.argv.includes("--check")) {
   if (written !== readme) {

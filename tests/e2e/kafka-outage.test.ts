@@ -32,13 +32,13 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
     annotate,
   }) => {
     rig = await openRig(kafka, { index: "embedded" });
-    await rig.writer.publish(contents(480));
+    await rig.writer.publish(contents(320));
     const local = await rig.open();
     await rig.drained(local);
     await local.stop();
     const commitLate = await rig.lateCommit();
     await makeTopicAgain();
-    await rig.writer.publish(contents(320));
+    await rig.writer.publish(contents(480));
     await commitLate();
     const { indexed } = await expectWhole(rig, annotate);
     expect(indexed).toBe(800);

@@ -49,8 +49,10 @@ export function ownFieldsOf<K extends string>(what: string, schemas: OwnSchemas<
 function fieldOf(owners: readonly { kind: string; schema: z.ZodType }[]): z.ZodOptional<z.ZodType> {
   const { schema } = owners[0] as (typeof owners)[number];
   const kinds = owners.map(({ kind }) => `\`${kind}\``).join(", ");
-  const bare = schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
-  return bare.optional().describe(`${kinds} only: ${lowerFirst(schema.description ?? "")}`);
+  const isDefaulted = schema instanceof z.ZodDefault;
+  const bare = isDefaulted ? (schema.unwrap() as z.ZodType) : schema;
+  const fallback = isDefaulted ? ` Default: \`${JSON.stringify(schema.def.defaultValue).replaceAll('"', "")}\`.` : "";
+  return bare.optional().describe(`${kinds} only: ${lowerFirst(schema.description ?? "")}${fallback}`);
 }
 
 function lowerFirst(text: string): string {
