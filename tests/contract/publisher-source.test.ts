@@ -139,6 +139,22 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
     expect(await receiveCount(source, sent)).toHaveLength(sent);
   });
 
+  test("leaves content as it is that it can carry, and makes of any other what it carries, or still names it", () => {
+    const { publisher } = broker;
+    fc.assert(
+      fc.property(anyContent, (content) => {
+        for (const each of [content, plainOf(content), { ...plainOf(content), contentType: content.contentType, key: content.key }]) {
+          const adapted = publisher.adapt(each);
+          if (publisher.cannotCarry(each) === undefined) expect(comparable(adapted)).toEqual(comparable(each));
+          expect(comparable(publisher.adapt(adapted))).toEqual(comparable(adapted));
+          expect([adapted.payloadKind, adapted.payload]).toEqual([each.payloadKind, each.payload]);
+          const kept = adapted.attributes.slice(0, each.attributes.length);
+          expect(kept).toEqual(each.attributes);
+        }
+      }),
+    );
+  });
+
   test("carries any content that it says it can, unaltered", async (context) => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyContent, { minLength: 1, maxLength: 20 }), async (contents) => {

@@ -405,3 +405,86 @@ describe("settings of functions on a cloud", () => {
     expect(faults.map(({ path }) => path)).toEqual(["PERSISTOR_TRIGGER_AUTH.audience", "PERSISTOR_TRIGGER_AUTH.serviceAccounts"]);
   });
 });
+
+describe("settings of Kafka", () => {
+  const KAFKA = '{"brokers": ["127.0.0.1:9092"]}';
+  const kafka = (change: Record<string, unknown> = {}) => ({
+    source: { broker: "kafka", topic: "orders" },
+    store: { name: "local" },
+    ...change,
+  });
+  const pathsOf = (environment: Record<string, string>) => faultsOf(environment).map(({ path }) => path);
+
+  it("must name the cluster where anything uses it", () => {
+    expect(faultsOf(inPipelines({ orders: kafka() }))).toEqual([
+      { path: "PERSISTOR_KAFKA", message: "must be set: pipeline orders use Kafka" },
+    ]);
+    expect(pathsOf({ PERSISTOR_DESTINATIONS: '{"replay": {"broker": "kafka", "topic": "t"}}' })).toEqual(["PERSISTOR_KAFKA"]);
+    const index = { broker: "kafka", collection: "orders" };
+    expect(pathsOf(inPipelines({ orders: { ...kafka({ index }), source: { topic: "orders" } } }))).toEqual(["PERSISTOR_KAFKA"]);
+  });
+
+  it("put index records and dead letters on this machine, or where they are told; on a cloud where the messages are", () => {
+    const environment = {
+      ...inPipelines({ orders: kafka({ index: { collection: "orders" }, deadLetter: { broker: "kafka" } }) }),
+      PERSISTOR_KAFKA: KAFKA,
+    };
+    const { orders, "dead-letter": letters } = readSettings(environment).pipelines;
+    expect([orders?.index?.broker, orders?.deadLetter?.broker, letters?.source.broker, letters?.index?.broker]).toEqual([
+      "embedded",
+      "kafka",
+      "kafka",
+      "embedded",
+    ]);
+    const store = { kind: "gcs", bucket: "lake" };
+    const onCloud = { ...inPipelines({ orders: kafka({ store, index: { collection: "orders" } }) }), PERSISTOR_KAFKA: KAFKA };
+    expect(readSettings(onCloud, "cloud").pipelines["orders"]?.index?.broker).toBe("kafka");
+    const embedded = inPipelines({ orders: kafka({ store, index: { broker: "embedded", collection: "orders" } }) });
+    expect(() => readSettings({ ...embedded, PERSISTOR_KAFKA: KAFKA }, "cloud")).toThrow(/orders\.index\.broker: is for the local host/);
+  });
+
+  it("take what concerns Kafka alone for sources and destinations of Kafka alone", () => {
+    const source = { broker: "kafka", topic: "_orders", start: "2026-01-02T03:04:05Z", isolation: "uncommitted", sessionTimeoutMs: 6000 };
+    const environment = { ...inPipelines({ orders: kafka({ source }) }), PERSISTOR_KAFKA: KAFKA };
+    expect(readSettings(environment).pipelines["orders"]?.source).toMatchObject(source);
+    for (const [field, value] of [
+      ["start", "yesterday"],
+      ["isolation", "none"],
+      ["sessionTimeoutMs", 10],
+    ])
+      expect(
+        pathsOf({ ...inPipelines({ orders: kafka({ source: { ...source, [field as string]: value } }) }), PERSISTOR_KAFKA: KAFKA }),
+      ).toContain(`PERSISTOR_PIPELINES.orders.source.${field}`);
+    expect(faultsOf(inPipelines({ orders: { source: { topic: "orders", start: "latest" }, store: { name: "local" } } }))).toEqual([
+      { path: "PERSISTOR_PIPELINES.orders.source.start", message: "is no setting of a source of kind embedded" },
+    ]);
+    expect(pathsOf({ PERSISTOR_DESTINATIONS: '{"r": {"broker": "embedded", "topic": "t", "keep": ["partition"]}}' })).toEqual([
+      "PERSISTOR_DESTINATIONS.r.keep",
+    ]);
+  });
+
+  it("tell topics of one name at two brokers apart", () => {
+    const both = {
+      here: { source: { topic: "orders", subscription: "s" }, store: { name: "local" } },
+      there: kafka({ source: { broker: "kafka", topic: "orders", subscription: "s" } }),
+    };
+    expect(Object.keys(readSettings({ ...inPipelines(both), PERSISTOR_KAFKA: KAFKA }).pipelines)).toEqual(["here", "there"]);
+    const index = { broker: "kafka", topic: "orders", collection: "orders" };
+    expect(pathsOf({ ...inPipelines({ orders: kafka({ index }) }), PERSISTOR_KAFKA: KAFKA })).toEqual([
+      "PERSISTOR_PIPELINES.orders.index.topic",
+    ]);
+  });
+
+  it.each([
+    ["brokers", {}],
+    ["brokers.0", { brokers: ["kafka"] }],
+    ["sasl.password", { brokers: ["k:1"], sasl: { mechanism: "PLAIN", username: "u" } }],
+    ["sasl.mechanism", { brokers: ["k:1"], sasl: { mechanism: "GSSAPI" } }],
+    ["sasl.oauth", { brokers: ["k:1"], sasl: { mechanism: "OAUTHBEARER" } }],
+    ["compression", { brokers: ["k:1"], compression: "brotli" }],
+  ])("say that %s is wrong, and show none of it", (path, value) => {
+    const faults = faultsOf({ PERSISTOR_KAFKA: JSON.stringify(value) });
+    expect(faults.map((fault) => fault.path)).toEqual([`PERSISTOR_KAFKA.${path}`]);
+    expect(JSON.stringify(faults)).not.toMatch(/brotli|GSSAPI/);
+  });
+});

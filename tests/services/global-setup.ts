@@ -1,4 +1,5 @@
 import { gcpCloudMissing } from "./gcp-cloud.ts";
+import { kafkaBrokerMissing } from "./kafka-broker.ts";
 import { fetchPrograms } from "./programs.ts";
 
 /** Before any test: what the suites of the real services need, fetched once a machine; what is still missing is told. */
@@ -7,5 +8,6 @@ export default async function setup(): Promise<void> {
   process.env.METADATA_SERVER_DETECTION = "none";
   const say = (text: string) => process.stdout.write(`${text}\n`);
   await fetchPrograms(say);
-  for (const reason of gcpCloudMissing()) say(`Suites are skipped: ${reason}.`);
+  const missing = [...gcpCloudMissing(), ...[kafkaBrokerMissing()].filter((reason) => reason !== undefined)];
+  for (const reason of missing) say(`Suites are skipped: ${reason}.`);
 }
