@@ -9,7 +9,6 @@ import { settle } from "./settle.ts";
 export interface PersistSourceOptions {
   /** Ends the pulling; what is under way is stored and settled. */
   signal: AbortSignal;
-  batchesInFlight: number;
   /** Default: the pipeline's. */
   maxWaitMs?: number;
   /** As for `pull`. */
@@ -19,6 +18,8 @@ export interface PersistSourceOptions {
 /** What became of the messages that were pulled. */
 export type PersistCounts = Record<Outcome["kind"], number> & { batches: number };
 
+/** One is written while the next is encoded. */
+const BATCHES_IN_FLIGHT = 2;
 const BATCH_LIMIT_MS = 60_000;
 
 /** Persists what a source delivers, batch by batch, and settles it. Returns what became of it all; throws where `untilDrained` and the source fails. */
@@ -29,7 +30,7 @@ export async function persistSource(
   options: PersistSourceOptions,
 ): Promise<PersistCounts> {
   const { clock, log, meter, settings } = ports;
-  const { signal, batchesInFlight, untilDrained } = options;
+  const { signal, untilDrained } = options;
   const { maxMessages, maxBytes } = pipeline.batch;
   const maxWaitMs = options.maxWaitMs ?? settings.pipelines[pipeline.name]?.batch.maxWaitMs ?? 0;
   const counts: PersistCounts = { batches: 0, stored: 0, "dead-lettered": 0, released: 0 };
@@ -49,7 +50,7 @@ export async function persistSource(
     source,
     receive,
     handle: (deliveries) => handle(deliveries, { signal }),
-    batchesInFlight,
+    batchesInFlight: BATCHES_IN_FLIGHT,
     clock,
     log,
     state: ports.sources.of(pipeline.name),

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { COMPRESSIONS } from "../../shared/adapters/brokers/kafka/compressions.ts";
 import { cannotCarry } from "../../shared/adapters/brokers/kafka/publisher/carrying.ts";
 import { recordOf } from "../../shared/adapters/brokers/kafka/publisher/record.ts";
 import { CRC_AT, HEADER_BYTES, LOG_APPEND_TIME, readBatches } from "../../shared/adapters/brokers/kafka/records/batch.ts";
-import { COMPRESSIONS } from "../../shared/adapters/brokers/kafka/records/compression.ts";
 import { createMessageReader, TIMESTAMP_PROPERTY } from "../../shared/adapters/brokers/kafka/records/message.ts";
 import { type OutgoingRecord, writeBatch } from "../../shared/adapters/brokers/kafka/records/writing.ts";
 import { longAttribute, type Message } from "../../shared/core/message.ts";

@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { open } from "../../shared/adapters/brokers/kafka/adapter.ts";
+import type { Delivery } from "../../shared/core/ports/source.ts";
 import type { PortWrappers } from "../../shared/runtime/compose.ts";
 import { describeWhere } from "../contract/support-ports.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
@@ -48,7 +50,7 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
     annotate,
   }) => {
     rig = await openRig(kafka, { index: "embedded" });
-    const open = Promise.withResolvers<void>();
+    const gate = Promise.withResolvers<void>();
     let received = 0;
     const wrap: PortWrappers = {
       source: (source) => ({
@@ -59,7 +61,7 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
           return deliveries;
         },
       }),
-      store: (store) => ({ ...store, put: (...put) => open.promise.then(() => store.put(...put)) }),
+      store: (store) => ({ ...store, put: (...put) => gate.promise.then(() => store.put(...put)) }),
     };
     const local = await rig.open({ wrap });
     await rig.writer.publish(contents(320));
@@ -67,10 +69,31 @@ describeWhere(kafkaBrokerMissing(), "a pipeline from Kafka", () => {
     await makeTopicAgain();
     await rig.writer.publish(contents(480));
     await sleep(1_000);
-    open.resolve();
+    gate.resolve();
     const { indexed } = await expectWhole(rig, annotate, local);
     expect(indexed).toBe(800);
     await local.dispose();
+  });
+
+  test("makes up for a commit that failed while the broker was away, although no more messages come", async () => {
+    rig = await openRig(kafka, { index: "embedded" });
+    await rig.writer.publish(contents(PARTITIONS));
+    const broker = await open({ brokers: [kafka.host] }, { dataDir: "" });
+    const source = await broker.openSource({ id: rig.topic, topic: rig.topic, subscription: rig.group, own: { sessionTimeoutMs: 30_000 } });
+    const deliveries: Delivery[] = [];
+    await until("all messages", async () => {
+      deliveries.push(...(await source.receive({ maxMessages: 1_000, maxBytes: 1e9, maxWaitMs: 100 })));
+      return deliveries.length === PARTITIONS;
+    });
+    await kafka.kill();
+    await expect(source.acknowledge(deliveries)).rejects.toMatchObject({ code: "broker_unavailable" });
+    await kafka.restart();
+    const none = new Map<number, number>();
+    await until("a commit", async () => {
+      const committed = await rig.committed().catch(() => none);
+      return committed.values().reduce((sum, offset) => sum + offset, 0) === PARTITIONS;
+    });
+    await broker.close();
   });
 
   test("goes on when its broker is restarted, and when it is killed and restarted, and loses, alters and doubles nothing", async ({

@@ -20,7 +20,6 @@ export interface Persisted extends Usage {
 }
 
 /** As `functions/persist/local.ts` has it. */
-const BATCHES_IN_FLIGHT = 2;
 
 /** Persists `count` messages of a topic as the local host does, which runs more beside it, and fails unless each was stored and committed. */
 export const measure: Measure<PersistOrder, Persisted> = async ({ count, ...order }) => {
@@ -35,7 +34,7 @@ export const measure: Measure<PersistOrder, Persisted> = async ({ count, ...orde
   const pipeline = await ports.pipeline(FLIGHTS);
   const source = await ports.openSource(FLIGHTS);
   const stopping = new AbortController();
-  const persisting = persistSource(pipeline, source, ports, { signal: stopping.signal, batchesInFlight: BATCHES_IN_FLIGHT });
+  const persisting = persistSource(pipeline, source, ports, { signal: stopping.signal });
   const usage = await within(limitMsOf(count), `persisting ${count} messages`, watch.settled);
   const result = { ...usage, peakRssMb: peakRssMb() };
   stopping.abort();

@@ -11,7 +11,6 @@ const MAX_SECONDS = 1_500;
 const DEFAULT_SECONDS = 240;
 /** What is under way when the time is over is still stored and settled. */
 const GRACE_MS = 60_000;
-const BATCHES_IN_FLIGHT = 2;
 /** A batch that is not full after this time ends the drain. */
 const BATCH_WAIT_MS = 2_000;
 
@@ -29,7 +28,6 @@ export function persistPulls(process: FunctionProcess): HttpFunction {
     try {
       const { stored, released, batches, ...rest } = await persistSource(pipeline, source, process, {
         signal,
-        batchesInFlight: BATCHES_IN_FLIGHT,
         maxWaitMs: BATCH_WAIT_MS,
         untilDrained: true,
       });

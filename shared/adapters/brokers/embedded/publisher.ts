@@ -1,6 +1,7 @@
 import { BrokerError } from "../../../core/errors.ts";
 import { contentSize } from "../../../core/message.ts";
 import type { OutgoingMessage, Publisher, PublishLimits, PublishOutcome } from "../../../core/ports/publisher.ts";
+import { checkCall } from "../../support/call-limits.ts";
 import type { Client } from "./client.ts";
 import { checkName } from "./errors.ts";
 import { packPublish } from "./frames.ts";
@@ -16,7 +17,7 @@ export function createPublisher(client: Client): Publisher {
     async publish(topic, messages) {
       client.checkOpen();
       checkName("topic", topic);
-      checkCall(messages);
+      checkCall(messages, LIMITS);
       const fitting = messages.filter((message) => contentSize(message) <= LIMITS.maxMessageBytes);
       if (fitting.length === 0) return outcomesOf(messages, 0);
       const first = await client.writes.submit({ kind: "publish", topic, count: fitting.length, frames: packPublish(fitting) });
@@ -27,17 +28,6 @@ export function createPublisher(client: Client): Publisher {
       await client.writes.drained();
     },
   };
-}
-
-function checkCall(messages: readonly OutgoingMessage[]): void {
-  const bytes = messages.reduce((sum, message) => sum + contentSize(message), 0);
-  const isTooMuch = messages.length > LIMITS.maxMessages || (messages.length > 1 && bytes > LIMITS.maxBytes);
-  if (!isTooMuch) return;
-  const limits = `${LIMITS.maxMessages} messages and ${LIMITS.maxBytes} bytes`;
-  throw new BrokerError(
-    "too_large",
-    `publishing ${messages.length} messages of ${bytes} bytes in one call: at most ${limits}; send several calls`,
-  );
 }
 
 /** Sequences follow each other from `first` on, over those messages that fit. */

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { COMPRESSIONS } from "./records/compression.ts";
+import { COMPRESSIONS } from "./compressions.ts";
 
 const ADDRESS = /^([^\s/:]+|\[[0-9a-fA-F:]+\]):(\d{1,5})$/;
 

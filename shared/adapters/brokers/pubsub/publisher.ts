@@ -2,6 +2,7 @@ import { mapConcurrently } from "../../../core/concurrency.ts";
 import { BrokerError } from "../../../core/errors.ts";
 import { contentSize } from "../../../core/message.ts";
 import type { OutgoingMessage, Publisher, PublishLimits, PublishOutcome } from "../../../core/ports/publisher.ts";
+import { checkCall } from "../../support/call-limits.ts";
 import { adapt, cannotCarry } from "./carrying.ts";
 import type { Connection } from "./connection.ts";
 import { brokerErrorOf, closedError, type Doing } from "./errors.ts";
@@ -25,7 +26,7 @@ export function createPublisher(connection: Connection): Publisher {
     async publish(topic, messages) {
       if (connection.isClosed) throw closedError();
       checkName("topics", topic);
-      checkCall(messages);
+      checkCall(messages, LIMITS);
       const outcomes = messages.map(refusalOf);
       const carried = [...outcomes.keys()].filter((position) => outcomes[position] === undefined);
       if (carried.length === 0) return outcomes as PublishOutcome[];
@@ -38,16 +39,6 @@ export function createPublisher(connection: Connection): Publisher {
     },
     close: () => connection.close(),
   };
-}
-
-function checkCall(messages: readonly OutgoingMessage[]): void {
-  const bytes = messages.reduce((sum, message) => sum + contentSize(message), 0);
-  if (messages.length <= LIMITS.maxMessages && (messages.length <= 1 || bytes <= LIMITS.maxBytes)) return;
-  const limits = `${LIMITS.maxMessages} messages and ${LIMITS.maxBytes} bytes`;
-  throw new BrokerError(
-    "too_large",
-    `publishing ${messages.length} messages of ${bytes} bytes in one call: at most ${limits}; send several calls`,
-  );
 }
 
 function refusalOf(message: OutgoingMessage): PublishOutcome | undefined {

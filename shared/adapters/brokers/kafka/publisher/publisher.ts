@@ -2,9 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { BrokerError } from "../../../../core/errors.ts";
 import { contentSize } from "../../../../core/message.ts";
 import type { OutgoingMessage, Publisher, PublishLimits, PublishOutcome } from "../../../../core/ports/publisher.ts";
+import { checkCall } from "../../../support/call-limits.ts";
+import type { Compression } from "../compressions.ts";
 import { brokerErrorOf, closedError } from "../errors.ts";
 import { checkTopic } from "../names.ts";
-import type { Compression } from "../records/compression.ts";
 import { INIT_PRODUCER_ID } from "../wire/apis.ts";
 import type { Cluster, TopicInfo } from "../wire/cluster.ts";
 import { PRODUCE_KEY, PRODUCE_VERSIONS, produceTo } from "../wire/produce.ts";
@@ -141,13 +142,6 @@ function place(
     else byPartition.set(partition, [each]);
   });
   return byPartition;
-}
-
-function checkCall(messages: readonly OutgoingMessage[], limits: PublishLimits): void {
-  const bytes = messages.reduce((sum, message) => sum + contentSize(message), 0);
-  if (messages.length <= limits.maxMessages && (messages.length <= 1 || bytes <= limits.maxBytes)) return;
-  const text = `publishing ${messages.length} messages of ${bytes} bytes in one call: at most ${limits.maxMessages} messages and ${limits.maxBytes} bytes`;
-  throw new BrokerError("too_large", `${text}; send several calls`);
 }
 
 function refusalOf(message: OutgoingMessage, { maxMessageBytes }: PublishLimits): PublishOutcome | undefined {

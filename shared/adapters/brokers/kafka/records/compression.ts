@@ -1,9 +1,6 @@
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { compressionsAlgorithms } from "@platformatic/kafka";
-
-/** How the records of a batch are compressed; the position is the number in the batch's attributes. */
-export const COMPRESSIONS = ["none", "gzip", "snappy", "lz4", "zstd"] as const;
-export type Compression = (typeof COMPRESSIONS)[number];
+import { COMPRESSIONS, type Compression } from "../compressions.ts";
 
 /** No batch is decompressed beyond this, so that a damaged or hostile one cannot take the memory. */
 const MAX_BYTES = 256 * 1024 * 1024;

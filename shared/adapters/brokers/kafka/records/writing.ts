@@ -1,6 +1,7 @@
 import { crc32c } from "@platformatic/kafka";
+import { COMPRESSIONS, type Compression } from "../compressions.ts";
 import { CRC_AT, CRC_FROM, HEADER_BYTES, LENGTH_END } from "./batch.ts";
-import { COMPRESSIONS, type Compression, compressRecords } from "./compression.ts";
+import { compressRecords } from "./compression.ts";
 import type { RawHeader } from "./headers.ts";
 
 /** A record to be written. */

@@ -31,10 +31,10 @@ export interface Fetching {
 }
 
 const LONGEST_WAIT_MS = 500;
-const MAX_REQUEST_BYTES = 6_000_000;
-const MAX_PARTITION_BYTES = 2_000_000;
+const MAX_REQUEST_BYTES = 1_000_000;
+const MAX_PARTITION_BYTES = 500_000;
 /** A smaller answer is not worth a request. */
-export const LEAST_ROOM_BYTES = 1_000_000;
+export const LEAST_ROOM_BYTES = 500_000;
 const BACK_OFF = { firstDelayMs: 100, maxDelayMs: 5_000 } as const;
 const TOPIC_MAX_AGE_MS = 300_000;
 /** The leader has moved, or the topic has gone: its place is looked up again, which is no failure by itself. */
