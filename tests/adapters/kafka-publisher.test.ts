@@ -6,7 +6,7 @@ import { describeWhere } from "../contract/support-ports.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
 import { kafkaProbe } from "../services/kafka-probe.ts";
 import { startTcpGate } from "../services/tcp-gate.ts";
-import { eventually, freshTopic, kafkaClients, receiveAll } from "./support-kafka.ts";
+import { cutSocketsTo, eventually, freshTopic, kafkaClients, receiveAll } from "./support-kafka.ts";
 
 /** Well above the ten seconds within which a publisher gives up, and below a test's own limit. */
 const NO_HANG_MS = 25_000;
@@ -201,12 +201,3 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     expect((await read(topic, 3)).map(({ message }) => payloadText(message)).toSorted()).toEqual(["a", "b", "c"]);
   });
 });
-
-/** Destroys this process's own connections to a port, as a network does. */
-function cutSocketsTo(port: number): void {
-  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
-  for (const handle of handles) {
-    const socket = handle as { remotePort?: number; destroy?: () => void };
-    if (socket.remotePort === port) socket.destroy?.();
-  }
-}

@@ -4,7 +4,7 @@ import { messageOf, payloadText } from "../contract/support-messages.ts";
 import { describeWhere } from "../contract/support-ports.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
 import { kafkaProbe, type ProbedRecord } from "../services/kafka-probe.ts";
-import { eventually, freshTopic, kafkaClients, receiveAll } from "./support-kafka.ts";
+import { cutSocketsTo, eventually, freshTopic, kafkaClients, receiveAll } from "./support-kafka.ts";
 
 const REBALANCED_WITHIN_MS = 50_000;
 const NOTHING_MORE_MS = 700;
@@ -336,6 +336,30 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
       event: "messages were deleted by the topic's retention before they were read",
       fields: expect.objectContaining({ partition: 0, wanted: 2, first: 6, lost: 4 }),
     });
+  });
+
+  test("gives every message, and settles it, although connections are cut again and again", async () => {
+    const topic = await topicOf(4);
+    await publish(topic, numbered(0, 4_000));
+    const group = freshTopic("group");
+    const source = await clients.openSource(topic, { sessionTimeoutMs: 5_000 }, group);
+    const port = Number(kafka.host.split(":")[1]);
+    const cutting = setInterval(() => cutSocketsTo(port), 150);
+    const seen = new Set<string>();
+    try {
+      await eventually(async () => {
+        const got = await source.receive({ maxMessages: 100, maxBytes: 1e6, maxWaitMs: 200 }).catch(() => []);
+        for (const text of texts(got)) seen.add(text);
+        // A commit that was cut is made up for by the next.
+        await source.acknowledge(got).catch(() => 0);
+        return seen.size === 4_000;
+      }, REBALANCED_WITHIN_MS);
+    } finally {
+      clearInterval(cutting);
+    }
+    await source.close();
+    const after = await clients.openSource(topic, {}, group);
+    expect(await receiveAll(after, 1, NOTHING_MORE_MS)).toEqual([]);
   });
 
   test("stops fetching while too much is unsettled, and takes up again what comes then", async () => {

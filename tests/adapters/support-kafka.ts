@@ -73,3 +73,12 @@ export async function flightsToKafka(host: string, topic: string, from: number, 
   await broker.close();
   return digests;
 }
+
+/** Destroys this process's own connections to a port, as a network does. */
+export function cutSocketsTo(port: number): void {
+  const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
+  for (const handle of handles) {
+    const socket = handle as { remotePort?: number; destroy?: () => void };
+    if (socket.remotePort === port) socket.destroy?.();
+  }
+}

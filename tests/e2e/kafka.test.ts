@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { open } from "../../shared/adapters/brokers/kafka/adapter.ts";
 import type { Broker } from "../../shared/adapters/registry.ts";
 import { digestOf } from "../../shared/core/digest.ts";
-import { type Message, type MessageContent, stringAttribute } from "../../shared/core/message.ts";
+import { type Attribute, type Message, type MessageContent, stringAttribute } from "../../shared/core/message.ts";
 import { eventually, freshTopic, receiveAll } from "../adapters/support-kafka.ts";
 import { comparable, messageOf, NASTY_ATTRIBUTES, payloadText } from "../contract/support-messages.ts";
 import { describeWhere } from "../contract/support-ports.ts";
@@ -15,10 +15,11 @@ const PARTITIONS = 4;
 const BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const KEYS = [null, "", "key", BYTES, "x".repeat(300)].map((key) => (key === null ? null : Buffer.from(key as string)));
 
-/** What of the nasty attributes Kafka can carry. */
-const CARRIED = NASTY_ATTRIBUTES.filter(
-  ({ kind, value }) => kind === "string" || kind === "null" || (kind === "binary" && value.length > 0),
-);
+/** What of the nasty attributes Kafka can carry, and a header whose name is no UTF-8. */
+const CARRIED: readonly Attribute[] = [
+  ...NASTY_ATTRIBUTES.filter(({ kind, value }) => kind === "string" || kind === "null" || (kind === "binary" && value.length > 0)),
+  { name: "a\uFFFD", kind: "kafka:raw-name", value: Uint8Array.of(0, 0, 0, 2, 0x61, 0xff, 1, 0x76) },
+];
 
 const nasty = (i: number): MessageContent =>
   messageOf(i % 5 === 0 ? "" : `payload ${i}`, {

@@ -62,7 +62,7 @@ const options: PortOptions = {
 async function persistAlone(): Promise<void> {
   const ports = createPorts(settings, options);
   const [pipeline, source] = await Promise.all([ports.pipeline("orders"), ports.openSource("orders")]);
-  await persistSource(pipeline, source, ports, { signal: ended.signal, batchesInFlight: 2 });
+  await persistSource(pipeline, source, ports, { signal: ended.signal });
   await source.close();
   await ports.close();
 }

@@ -26,6 +26,8 @@ export interface MembershipOptions {
   onAssigned(partitions: readonly number[], topic: TopicInfo, generation: Generation): Promise<void>;
   /** Called before the partitions are dealt out anew: the time to settle and commit. */
   onRebalance(): Promise<void>;
+  /** Called when this member was taken for dead: others read its partitions. */
+  onLost(): void;
   onFailure(error: unknown): void;
   onSuccess(): void;
 }
@@ -150,7 +152,10 @@ export function createMembership(options: MembershipOptions): Membership {
         options.onSuccess();
         const ended = await stay();
         if (ended === "rebalance") await livingMeanwhile(options.onRebalance());
-        if (ended === "lost") generation = { memberId: "", id: -1 };
+        if (ended === "lost") {
+          generation = { memberId: "", id: -1 };
+          options.onLost();
+        }
       } catch (error) {
         if (leaving.signal.aborted) return;
         const code = protocolCodeOf(error);

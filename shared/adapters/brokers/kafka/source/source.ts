@@ -138,6 +138,9 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       await settled();
       await commit.run().catch(failing(member));
     },
+    onLost() {
+      isRebalancing = true;
+    },
     onFailure: failing(member),
     onSuccess() {
       member.succeeded();
