@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { release } from "../../../../core/avro/codec.ts";
 import { BrokerError } from "../../../../core/errors.ts";
 import type { PublishOutcome } from "../../../../core/ports/publisher.ts";
 import { backOffMs } from "../../../../core/retry.ts";
@@ -76,6 +77,8 @@ export function createLane(options: LaneOptions): Lane {
         const error = errorCode === 0 ? undefined : protocolErrorOf(errorCode, errorMessage);
         if (!error || error.apiId === WRITTEN_BEFORE) {
           if (state) state.sequence += records.length;
+          // The client has sent a copy.
+          release(batch);
           return baseOffset;
         }
         if (NEW_PRODUCER.has(error.apiId)) {
