@@ -31,7 +31,9 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
   let kafka: KafkaBroker;
   const clients = kafkaClients(() => kafka.host);
   beforeAll(async () => {
-    kafka = await startKafkaBroker({ settings: { "group.min.session.timeout.ms": "1000", "message.max.bytes": "20000000" } });
+    kafka = await startKafkaBroker({
+      settings: { "group.min.session.timeout.ms": "1000", "message.max.bytes": "20000000", "log.cleaner.backoff.ms": "200" },
+    });
   });
   afterEach(() => clients.close());
   afterAll(() => kafka?.stop());
@@ -159,7 +161,44 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
     expect(texts(await receiveAll(again, 7))).toEqual(numbered(3, 10));
   });
 
-  test("settles a topic that ends in markers and in records that were compacted away", async () => {
+  test("reads a compacted topic with its gaps, and settles it to its end", async () => {
+    const config = {
+      "cleanup.policy": "compact",
+      "segment.ms": "100",
+      "min.cleanable.dirty.ratio": "0.01",
+      "max.compaction.lag.ms": "100",
+    };
+    const topic = await topicOf(1, config);
+    const { publisher } = await clients.openBroker();
+    const round = async (i: number) => {
+      const messages = ["a", "b", "c"].map((key) => messageOf(`${key}${i}`, { key: Buffer.from(key) }));
+      expect((await publisher.publish(topic, messages)).every(({ ok }) => ok)).toBe(true);
+    };
+    for (let i = 0; i < 5; i++) {
+      await round(i);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+    let number = 5;
+    let got: Delivery[] = [];
+    await eventually(async () => {
+      // A segment is compacted once another one has begun.
+      await round(number++);
+      got = await receiveAll(await clients.openSource(topic), 1_000, 300);
+      return got.length < 3 * number - 6;
+    }, REBALANCED_WITHIN_MS);
+    const offsets = got.map(({ message }) => Number(message.sequence));
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    expect(texts(got).slice(-3)).toEqual(["a", "b", "c"].map((key) => `${key}${number - 1}`));
+    const group = freshTopic("group");
+    const source = await clients.openSource(topic, {}, group);
+    await source.acknowledge(await receiveAll(source, 1_000, NOTHING_MORE_MS));
+    await source.close();
+    await round(number);
+    const end = await clients.openSource(topic, {}, group);
+    expect(texts(await receiveAll(end, 3))).toEqual(["a", "b", "c"].map((key) => `${key}${number}`));
+  });
+
+  test("settles a topic that ends in the markers of transactions", async () => {
     const topic = await topicOf();
     const group = freshTopic("group");
     await kafkaProbe(["transactions", kafka.host, topic]);
