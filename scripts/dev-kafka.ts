@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { open } from "../shared/adapters/brokers/kafka/adapter.ts";
+import { protocolCodeOf } from "../shared/adapters/brokers/kafka/wire/protocol-errors.ts";
 import { errorText } from "../shared/core/errors.ts";
 import { MATCH_ALL } from "../shared/core/filter/ast.ts";
 import type { OutgoingMessage } from "../shared/core/ports/publisher.ts";
@@ -85,8 +86,7 @@ async function ownBroker(): Promise<KafkaBroker> {
 }
 
 function unlessThere(error: unknown): void {
-  const texts = [error, ...((error as AggregateError).errors ?? [])].map(errorText).join(" ");
-  if (!/already exists/i.test(texts)) throw error;
+  if (protocolCodeOf(error) !== "TOPIC_ALREADY_EXISTS") throw error;
 }
 
 /** What an application does that knows nothing of Persistor. */
