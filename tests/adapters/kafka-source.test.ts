@@ -1,4 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { createConnecting } from "../../shared/adapters/brokers/kafka/connecting.ts";
+import { createCoordinator } from "../../shared/adapters/brokers/kafka/group/coordinator.ts";
+import { commitOffsets } from "../../shared/adapters/brokers/kafka/group/offsets.ts";
+import { kafkaSettings } from "../../shared/adapters/brokers/kafka/settings.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import { messageOf, payloadText } from "../contract/support-messages.ts";
 import { describeWhere } from "../contract/support-ports.ts";
@@ -146,6 +150,27 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
     expect(await broker.publisher.publish(topic, [{ ...messageOf("in partition 2"), toPartition: "2" }])).toMatchObject([{ ok: true }]);
     const again = await clients.openSource(topic, { start: "latest" }, group);
     expect(texts(await receiveAll(again, 1))).toContain("in partition 2");
+  });
+
+  test("starts at the latest what another consumer of its new group has not noted yet, and at the beginning what was added since", async () => {
+    const topic = await topicOf(3);
+    const group = freshTopic("group");
+    const { publisher } = await clients.openBroker();
+    const toEach = (name: string) =>
+      publisher.publish(
+        topic,
+        [0, 1, 2].map((partition) => ({ ...messageOf(`${name}${partition}`), toPartition: String(partition) })),
+      );
+    await toEach("before ");
+    const cluster = createConnecting(kafkaSettings.parse({ brokers: [kafka.host] }))();
+    const { id: topicId } = await cluster.topic(topic, 0);
+    const noted = { offset: 0, note: { topicId, firstCount: 2 } };
+    await commitOffsets(createCoordinator(cluster, group, 5_000), group, { memberId: "", id: -1 }, topic, new Map([[0, noted]]));
+    await cluster.close();
+    const source = await clients.openSource(topic, { start: "latest" }, group);
+    expect(texts(await receiveAll(source, 3, NOTHING_MORE_MS)).toSorted()).toEqual(["before 0", "before 2"]);
+    await toEach("after ");
+    expect(texts(await receiveAll(source, 3)).toSorted()).toEqual(["after 0", "after 1", "after 2"]);
   });
 
   test("leaves its group when it is closed, and the next one goes on behind what was settled, whatever else was handed over", async () => {

@@ -100,11 +100,9 @@ export async function openRig(kafka: KafkaBroker, { index, hasDeadLetters = fals
     deadLetters: async () => (hasDeadLetters ? lettersOf(await everythingOn(kafka.host, deadTopic)) : []),
     committed: () => offsetsOf(kafka.host, topic, group).then(({ committed }) => committed),
     async lateCommit() {
-      const { committed, info } = await offsetsOf(kafka.host, topic, group);
+      const { found } = await offsetsOf(kafka.host, topic, group);
       return () =>
-        withCluster(kafka.host, (cluster) =>
-          commitOffsets(createCoordinator(cluster, group, ANSWER_MS), group, NO_MEMBER, info, committed),
-        );
+        withCluster(kafka.host, (cluster) => commitOffsets(createCoordinator(cluster, group, ANSWER_MS), group, NO_MEMBER, topic, found));
     },
     open: (options) => openLocal(pipelines, { beforeStart: freeAbandoned, ...options, environment: environment(dataDir) }),
     async drained(local) {
@@ -127,8 +125,8 @@ function offsetsOf(host: string, topic: string, group: string) {
     const partitions = info.leaders.map((_, partition) => partition);
     const found = await committedOffsets(createCoordinator(cluster, group, ANSWER_MS), group, topic, partitions);
     const ends = await listOffsets(cluster, cluster.connections(), info, partitions, "latest");
-    const ofThisTopic = [...found].filter(([, { topicId }]) => topicId === info.id);
-    return { info, ends, committed: new Map(ofThisTopic.map(([partition, { offset }]) => [partition, offset])) };
+    const ofThisTopic = [...found].filter(([, { note }]) => note.topicId === info.id);
+    return { found, ends, committed: new Map(ofThisTopic.map(([partition, { offset }]) => [partition, offset])) };
   });
 }
 

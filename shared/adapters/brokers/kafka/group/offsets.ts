@@ -11,11 +11,18 @@ const EARLIEST = -2n;
 const LATEST = -1n;
 const NONE = -1;
 
-/** What a group has committed. */
+/** What a group notes beside an offset. */
+export interface Note {
+  /** Id of the topic that the offset belongs to; empty where that is not known. */
+  topicId: string;
+  /** Partitions that the topic had when the group began to read it: those beyond were added later. 0 where that is not known. */
+  firstCount: number;
+}
+
+/** How far a group has come in a partition. */
 export interface Committed {
   offset: number;
-  /** Id of the topic that the offset belongs to; empty where it was not noted. */
-  topicId: string;
+  note: Note;
 }
 
 /** Asks what the group has committed of these partitions; those without are left out. Throws the client's errors. */
@@ -32,26 +39,33 @@ export async function committedOffsets(
   const found = [...(answered.topics ?? []), ...answer.groups.flatMap((each) => each.topics)];
   const committed = new Map<number, Committed>();
   for (const { partitionIndex, committedOffset, metadata } of found.flatMap((each) => each.partitions)) {
-    if (committedOffset >= 0n) committed.set(partitionIndex, { offset: Number(committedOffset), topicId: metadata ?? "" });
+    if (committedOffset >= 0n) committed.set(partitionIndex, { offset: Number(committedOffset), note: readNote(metadata ?? "") });
   }
   return committed;
 }
 
-/** Commits what is settled, with the topic's id beside it. Throws the client's errors. */
+const NOTE = /^([0-9a-f-]*)\/(\d{1,9})$/;
+
+function readNote(text: string): Note {
+  const [, topicId = "", firstCount = "0"] = NOTE.exec(text) ?? [];
+  return { topicId, firstCount: Number(firstCount) };
+}
+
+/** Commits how far partitions of a topic are settled. Throws the client's errors. */
 export async function commitOffsets(
   coordinator: Coordinator,
   group: string,
   { memberId, id }: Generation,
-  topic: TopicInfo,
-  offsets: ReadonlyMap<number, number>,
+  topic: string,
+  offsets: ReadonlyMap<number, Committed>,
 ): Promise<void> {
-  const partitions = [...offsets].map(([partitionIndex, offset]) => ({
+  const partitions = [...offsets].map(([partitionIndex, { offset, note }]) => ({
     partitionIndex,
     committedOffset: BigInt(offset),
     committedLeaderEpoch: NONE,
-    committedMetadata: topic.id,
+    committedMetadata: `${note.topicId}/${note.firstCount}`,
   }));
-  await coordinator.ask(OFFSET_COMMIT, group, id, memberId, null, [{ name: topic.name, partitions }]);
+  await coordinator.ask(OFFSET_COMMIT, group, id, memberId, null, [{ name: topic, partitions }]);
 }
 
 /** Asks the leaders where these partitions start, or end, or what came at that time or later first. Throws the client's errors. */

@@ -1,5 +1,6 @@
 import type { Message } from "../../../../core/message.ts";
 import type { Delivery } from "../../../../core/ports/source.ts";
+import type { Committed, Note } from "../group/offsets.ts";
 import { type RecordBatch, readBatches } from "../records/batch.ts";
 import { createMessageReader, type Origin } from "../records/message.ts";
 import type { FetchedPartition } from "../wire/fetch.ts";
@@ -33,6 +34,8 @@ const MAX_WINDOW = 100_000;
 /** One partition that this consumer holds: what was fetched of it, what is handed over, and how far it is settled. */
 export class AssignedPartition {
   readonly index: number;
+  /** Committed with each offset. */
+  readonly note: Note;
   /** Offset to be fetched next. */
   position: number;
   /** Committed last. */
@@ -53,11 +56,12 @@ export class AssignedPartition {
   #window: Held[] = [];
   #head = 0;
 
-  constructor(origin: Origin, from: number) {
+  constructor(origin: Origin, { offset, note }: Committed) {
     this.index = origin.partition;
-    this.position = from;
-    this.committed = from;
-    this.#takenTo = from;
+    this.note = note;
+    this.position = offset;
+    this.committed = offset;
+    this.#takenTo = offset;
     this.#read = createMessageReader(origin);
   }
 

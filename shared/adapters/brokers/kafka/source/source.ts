@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Log } from "../../../../core/ports/log.ts";
-import { NO_LOG } from "../../../../core/ports/log.ts";
+import { type Log, NO_LOG } from "../../../../core/ports/log.ts";
 import type { Source } from "../../../../core/ports/source.ts";
 import { gather, type Supply } from "../../../support/pulling/gathering.ts";
 import { createHealth, type Health } from "../../../support/pulling/health.ts";
@@ -8,12 +7,11 @@ import { createWaiters } from "../../../support/pulling/waiters.ts";
 import { brokerErrorOf, closedError, isHopeless } from "../errors.ts";
 import { createCoordinator } from "../group/coordinator.ts";
 import { createMembership, type Generation } from "../group/membership.ts";
-import { commitOffsets, type StartAt } from "../group/offsets.ts";
+import type { Committed, StartAt } from "../group/offsets.ts";
 import type { Cluster, TopicInfo } from "../wire/cluster.ts";
-import { protocolCodeOf } from "../wire/protocol-errors.ts";
+import { createCommitting } from "./committing.ts";
 import { createFetching, LEAST_ROOM_BYTES } from "./fetching.ts";
 import { createHolding } from "./holding.ts";
-import { joined } from "./joined.ts";
 import { AssignedPartition } from "./partition.ts";
 import { createStarting } from "./starting.ts";
 
@@ -37,8 +35,7 @@ const SETTLE_WITHIN_MS = 10_000;
 const LOOK_EVERY_MS = 20;
 /** The first assignment is not counted as waiting for messages, for this long. */
 const JOIN_WITHIN_MS = 45_000;
-/** The coordinator takes no commit of this member now: what it has settled is committed after the rebalance, or comes again to whom it belongs. */
-const NOT_NOW = new Set(["REBALANCE_IN_PROGRESS", "ILLEGAL_GENERATION", "UNKNOWN_MEMBER_ID"]);
+const CLOSE_WITHIN_MS = 5_000;
 
 /** Reads a topic as a member of a consumer group, which it joins at the first receive. Owns the cluster. */
 export function createSource(cluster: Cluster, options: KafkaSourceOptions): Source {
@@ -57,7 +54,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
   let generation: Generation | undefined;
   let isRebalancing = false;
 
-  const assigned = (partition: number, from: number) => new AssignedPartition({ id: options.id, topic, partition }, from);
+  const assigned = (partition: number, from: Committed) => new AssignedPartition({ id: options.id, topic, partition }, from);
   const hold = (now: TopicInfo, partitions: readonly AssignedPartition[]) => {
     holding.replace(partitions);
     fetching.assign(now, partitions);
@@ -79,28 +76,23 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     },
     async onOutOfRange(partition) {
       const now = info as TopicInfo;
-      const from = await starting.offsetInRange(partition.index, partition.position, now);
-      if (from >= partition.position) partition.skipTo(from);
-      else
-        hold(
-          now,
-          [...holding.partitions.values()].map((each) => (each === partition ? assigned(partition.index, from) : each)),
-        );
+      const offset = await starting.offsetInRange(partition.index, partition.position, now);
+      if (offset >= partition.position) return partition.skipTo(offset);
+      const again = assigned(partition.index, { offset, note: partition.note });
+      hold(
+        now,
+        [...holding.partitions.values()].map((each) => (each === partition ? again : each)),
+      );
     },
     onFailure: failing(fetched),
     onSuccess: fetched.succeeded,
   });
-  const commit = joined(async () => {
-    if (!generation || !info) return;
-    const due = [...holding.partitions.values()].filter(({ settledTo, committed }) => settledTo > committed);
-    if (due.length === 0) return;
-    const offsets = new Map(due.map(({ index, settledTo }) => [index, settledTo]));
-    try {
-      await commitOffsets(coordinator, group, generation, info, offsets);
-      for (const partition of due) partition.committed = offsets.get(partition.index) as number;
-    } catch (error) {
-      if (!NOT_NOW.has(protocolCodeOf(error) ?? "")) throw brokerErrorOf(error, `committing offsets of group ${group}`);
-    }
+  const commit = createCommitting({
+    coordinator,
+    group,
+    topic,
+    generation: () => generation,
+    partitions: () => holding.partitions.values(),
   });
   const settled = async () => {
     const endMs = performance.now() + SETTLE_WITHIN_MS;
@@ -128,15 +120,15 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       isRebalancing = false;
       hold(
         now,
-        indexes.map((index) => kept.get(index) ?? assigned(index, from.get(index) as number)),
+        indexes.map((index) => kept.get(index) ?? assigned(index, from.get(index) as Committed)),
       );
       log.info("partitions assigned", { topic, group, partitions: indexes });
-      await commit.run().catch(failing(member));
+      await commit().catch(failing(member));
     },
     async onRebalance() {
       isRebalancing = true;
       await settled();
-      await commit.run().catch(failing(member));
+      await commit().catch(failing(member));
     },
     onLost() {
       isRebalancing = true;
@@ -145,23 +137,9 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     onSuccess() {
       member.succeeded();
       // A commit that failed is made up for, also where no message comes any more.
-      void commit.run().catch(failing(member));
+      void commit().catch(failing(member));
     },
   });
-  /** A partition whose records cannot be read holds back its own messages alone. */
-  const noteFaults = () => {
-    for (const partition of holding.partitions.values()) {
-      if (!partition.fault) continue;
-      log.error("records cannot be read", {
-        topic,
-        partition: partition.index,
-        offset: partition.position,
-        error: partition.fault.message,
-      });
-      failing(fetched)(brokerErrorOf(partition.fault, `reading partition ${partition.index} of ${topic} at offset ${partition.position}`));
-      partition.fault = undefined;
-    }
-  };
   const supply: Supply = {
     waiters,
     gatherAtMostMs: Number.POSITIVE_INFINITY,
@@ -169,7 +147,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       if (isRebalancing) return taken.deliveries.length === 0;
       const before = AHEAD_BYTES - holding.waitingBytes();
       const hasRoom = holding.moveTo(taken);
-      noteFaults();
+      noteFaults(holding.partitions.values(), topic, log, failing(fetched));
       if (before < LEAST_ROOM_BYTES) waiters.wake();
       return hasRoom;
     },
@@ -194,7 +172,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       if (closing.signal.aborted) throw closedError();
       const count = holding.settle(deliveries);
       waiters.wake();
-      await commit.run();
+      await commit();
       return count;
     },
     async release(deliveries, delayMs) {
@@ -206,7 +184,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     },
     async close() {
       if (closing.signal.aborted) return;
-      await Promise.race([commit.run().catch(() => undefined), sleep(CLOSE_WITHIN_MS, undefined, { ref: false })]);
+      await Promise.race([commit().catch(() => undefined), sleep(CLOSE_WITHIN_MS, undefined, { ref: false })]);
       closing.abort();
       waiters.wake();
       await membership.leave();
@@ -217,4 +195,13 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
   };
 }
 
-const CLOSE_WITHIN_MS = 5_000;
+/** A partition whose records cannot be read holds back its own messages alone. */
+function noteFaults(partitions: Iterable<AssignedPartition>, topic: string, log: Log, failed: (error: unknown) => void): void {
+  for (const partition of partitions) {
+    const { fault, index, position } = partition;
+    if (!fault) continue;
+    partition.fault = undefined;
+    log.error("records cannot be read", { topic, partition: index, offset: position, error: fault.message });
+    failed(brokerErrorOf(fault, `reading partition ${index} of ${topic} at offset ${position}`));
+  }
+}

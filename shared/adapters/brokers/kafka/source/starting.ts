@@ -1,7 +1,7 @@
 import type { Log } from "../../../../core/ports/log.ts";
 import type { Coordinator } from "../group/coordinator.ts";
 import type { Generation } from "../group/membership.ts";
-import { type Committed, commitOffsets, committedOffsets, listOffsets, type StartAt } from "../group/offsets.ts";
+import { type Committed, commitOffsets, committedOffsets, listOffsets, type Note, type StartAt } from "../group/offsets.ts";
 import type { Cluster, TopicInfo } from "../wire/cluster.ts";
 import type { AssignedPartition } from "./partition.ts";
 
@@ -14,8 +14,8 @@ export interface StartingOptions {
 
 /** Where partitions are read from. */
 export interface Starting {
-  /** The offset of each partition that was assigned; `isReplaced`: the topic was made again while it was read. Throws the client's errors. */
-  offsetsOf(partitions: readonly number[], topic: TopicInfo, generation: Generation, isReplaced: boolean): Promise<Map<number, number>>;
+  /** Where each partition begins that was assigned; `isReplaced`: the topic was made again while it was read. Throws the client's errors. */
+  offsetsOf(partitions: readonly number[], topic: TopicInfo, generation: Generation, isReplaced: boolean): Promise<Map<number, Committed>>;
   /** Those of the partitions that others have read on in, behind where they are settled to here. Throws the client's errors. */
   overtaken(partitions: readonly AssignedPartition[], topic: TopicInfo): Promise<Set<AssignedPartition>>;
   /** Where to go on after a partition's log turned out not to reach to `wanted`. Throws the client's errors. */
@@ -25,7 +25,7 @@ export interface Starting {
 const REQUEST_TIMEOUT_MS = 10_000;
 
 export function createStarting(cluster: Cluster, coordinator: Coordinator, { topic: name, group, start, log }: StartingOptions): Starting {
-  const isOf = (topic: TopicInfo, { topicId }: Committed) => topicId === "" || topic.id === "" || topicId === topic.id;
+  const isOf = (topic: TopicInfo, { note }: Committed) => note.topicId === "" || topic.id === "" || note.topicId === topic.id;
   const connections = cluster.connections({ requestTimeout: REQUEST_TIMEOUT_MS });
   const list = (topic: TopicInfo, partitions: readonly number[], at: StartAt) =>
     partitions.length === 0 ? new Map<number, number>() : listOffsets(cluster, connections, topic, partitions, at);
@@ -34,16 +34,21 @@ export function createStarting(cluster: Cluster, coordinator: Coordinator, { top
       if (partitions.length === 0) return new Map();
       const all = topic.leaders.map((_, partition) => partition);
       const committed = await committedOffsets(coordinator, group, name, all);
-      const known = new Map([...committed].filter(([, each]) => isOf(topic, each)).map(([partition, { offset }]) => [partition, offset]));
-      if (isReplaced || known.size < committed.size)
-        log.warn("the topic was made again: it is read from its beginning", { topic: name, group });
-      const without = partitions.filter((partition) => !known.has(partition));
-      // What this group has read before has grown by a partition, or was made again: all that lies there is new.
-      const at = isReplaced || committed.size > 0 ? "earliest" : start;
-      const first = await list(topic, without, at);
+      const known = new Map([...committed].filter(([, each]) => isOf(topic, each)));
+      const isNewTopic = isReplaced || known.size < committed.size;
+      if (isNewTopic) log.warn("the topic was made again: it is read from its beginning", { topic: name, group });
+      const note: Note = { topicId: topic.id, firstCount: firstCountOf(known, topic) };
+      // What lies in a topic that was made again, or in a partition that was added to one that this group reads, is new.
+      const isNew = (partition: number) => isNewTopic || (known.size > 0 && partition >= note.firstCount);
+      const { true: fromBeginning = [], false: fromStart = [] } = Object.groupBy(
+        partitions.filter((partition) => !known.has(partition)),
+        (partition) => (isNew(partition) ? "true" : "false"),
+      );
+      const listed = [...(await list(topic, fromBeginning, "earliest")), ...(await list(topic, fromStart, start))];
+      const first = new Map(listed.map(([partition, offset]) => [partition, { offset, note }]));
       // Noted at once: else "latest" would be a later one after a crash.
-      if (first.size > 0) await commitOffsets(coordinator, group, generation, topic, first);
-      return new Map(partitions.map((partition) => [partition, known.get(partition) ?? (first.get(partition) as number)]));
+      if (first.size > 0) await commitOffsets(coordinator, group, generation, name, first);
+      return new Map(partitions.map((partition) => [partition, known.get(partition) ?? (first.get(partition) as Committed)]));
     },
     async overtaken(partitions, topic) {
       if (partitions.length === 0) return new Set();
@@ -66,4 +71,11 @@ export function createStarting(cluster: Cluster, coordinator: Coordinator, { top
       return first;
     },
   };
+}
+
+/** As the group noted it; where nobody did, every partition without an offset counts as added, so that nothing is passed over. */
+function firstCountOf(known: ReadonlyMap<number, Committed>, topic: TopicInfo): number {
+  if (known.size === 0) return topic.leaders.length;
+  const counts = [...known.values()].map(({ note }) => note.firstCount).filter((count) => count > 0);
+  return counts.length > 0 ? Math.min(...counts) : 0;
 }
