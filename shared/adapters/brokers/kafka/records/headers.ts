@@ -30,13 +30,15 @@ export function createHeaderReader(): (reader: RecordReader) => Attribute[] {
     const count = reader.int();
     if (count < 0) throw new BadBatch("a record has a negative number of headers");
     if (count === 0) return NONE;
-    const attributes: Attribute[] = [];
+    if (count > reader.left) throw new BadBatch("a record has more headers than bytes");
+    // Of its very length: one that grows takes room for sixteen.
+    const attributes = new Array<Attribute>(count);
     for (let i = 0; i < count; i++) {
       const bytes = reader.bytes();
       if (bytes === null) throw new BadBatch("a header has no name");
       const value = reader.bytes();
       const name = nameAt(i, bytes);
-      attributes.push(name === undefined ? rawNameAttribute(bytes, value) : attributeOf(name, value));
+      attributes[i] = name === undefined ? rawNameAttribute(bytes, value) : attributeOf(name, value);
     }
     return attributes;
   };

@@ -24,6 +24,11 @@ export class RecordReader {
     if (this.#at !== this.#end) throw new BadBatch("a record is longer or shorter than its parts");
   }
 
+  /** Bytes of the record that are not read yet. */
+  get left(): number {
+    return this.#end - this.#at;
+  }
+
   /** A number of up to 32 bits. */
   int(): number {
     const bytes = this.#bytes;
