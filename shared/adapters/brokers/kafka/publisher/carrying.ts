@@ -1,5 +1,5 @@
 import { type MessageContent, stringAttribute } from "../../../../core/message.ts";
-import { headerOf } from "../records/headers.ts";
+import { headerFault } from "../records/headers.ts";
 import { TIMESTAMP_PROPERTY } from "../records/message.ts";
 
 /** The name under which Kafka's users carry a content type, as CloudEvents' binding to Kafka does. */
@@ -31,8 +31,8 @@ export function cannotCarry(content: MessageContent): string | undefined {
     if (name !== TIMESTAMP_PROPERTY) return `Kafka has no system property ${JSON.stringify(name.slice(0, 80))}`;
   }
   for (const attribute of attributes) {
-    const header = headerOf(attribute);
-    if (typeof header === "string") return header;
+    const fault = headerFault(attribute);
+    if (fault !== undefined) return fault;
   }
   return undefined;
 }

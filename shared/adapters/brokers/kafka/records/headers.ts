@@ -86,17 +86,24 @@ export interface RawHeader {
   value: string | Uint8Array | null;
 }
 
-/** The header that an attribute stands for; a text says why none can be read again as this very attribute. */
-export function headerOf(attribute: Attribute): RawHeader | string {
+/** Why no header can be read again as this very attribute; undefined where one can. */
+export function headerFault(attribute: Attribute): string | undefined {
   const { name, kind, value } = attribute;
-  if (kind === RAW_NAME_KIND) return rawHeaderOf(attribute) ?? `Kafka has no attribute like ${shown(name)}, of kind ${kind}`;
+  if (kind === RAW_NAME_KIND) return rawHeaderOf(attribute) ? undefined : `Kafka has no attribute like ${shown(name)}, of kind ${kind}`;
   if (!name.isWellFormed()) return `Kafka takes no half surrogate pair, as in the name of attribute ${shown(name)}`;
   if (typeof value === "string") {
-    return value.isWellFormed() ? { name, value } : `Kafka takes no half surrogate pair, as in the attribute ${shown(name)}`;
+    return value.isWellFormed() ? undefined : `Kafka takes no half surrogate pair, as in the attribute ${shown(name)}`;
   }
-  if (kind === "null") return { name, value: null };
+  if (kind === "null") return undefined;
   if (kind !== "binary") return `Kafka has no attribute of kind ${kind}, as ${shown(name)}`;
-  return isUtf8(value) ? `Kafka cannot tell binary that is text from text, as in the attribute ${shown(name)}` : { name, value };
+  return isUtf8(value) ? `Kafka cannot tell binary that is text from text, as in the attribute ${shown(name)}` : undefined;
+}
+
+/** The header that an attribute stands for, once `headerFault` had nothing to say. */
+export function headerOf(attribute: Attribute): RawHeader {
+  if (attribute.kind === RAW_NAME_KIND) return rawHeaderOf(attribute) as RawHeader;
+  // Nearly always the attribute itself: it has a name and a value.
+  return attribute.kind === "null" ? { name: attribute.name, value: null } : attribute;
 }
 
 function rawHeaderOf({ name, value }: Attribute): RawHeader | undefined {
