@@ -1,3 +1,6 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Consumer } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createConnecting } from "../../shared/adapters/brokers/kafka/connecting.ts";
 import { createCoordinator } from "../../shared/adapters/brokers/kafka/group/coordinator.ts";
@@ -426,6 +429,55 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
     expect(await receiveAll(after, 1, NOTHING_MORE_MS)).toEqual([]);
   });
 
+  test("of a partition whose bytes were damaged on the broker's disk gives what lies before, goes on with the others, and says where", async () => {
+    const topic = await topicOf(2);
+    const { publisher } = await clients.openBroker();
+    const toPartition = (partition: number, text: string) =>
+      publisher.publish(topic, [{ ...messageOf(text), toPartition: String(partition) }]);
+    for (const text of ["a", "damaged", "c"]) await toPartition(0, text);
+    await toPartition(1, "d");
+    await kafka.terminate();
+    flipByte(join(kafka.dataDir, `${topic}-0`, "00000000000000000000.log"), "damaged");
+    await kafka.restart();
+    const source = await clients.openSource(topic);
+    const got: Delivery[] = [];
+    let failure: unknown;
+    await eventually(async () => {
+      await source.receive({ maxMessages: 10, maxBytes: 1e6, maxWaitMs: 300 }).then(
+        (more) => got.push(...more),
+        (error) => {
+          failure = error;
+        },
+      );
+      return failure !== undefined && got.length >= 2;
+    });
+    expect(texts(got).toSorted()).toEqual(["a", "d"]);
+    expect(failure).toMatchObject({ message: expect.stringMatching(/partition 0 of .* at offset 1: .*checksum/) });
+    await toPartition(1, "e");
+    await eventually(async () => {
+      got.push(...(await source.receive({ maxMessages: 10, maxBytes: 1e6, maxWaitMs: 300 }).catch(() => [])));
+      return texts(got).includes("e");
+    });
+    const logged = clients.lines.filter(({ event }) => event === "records cannot be read");
+    expect(logged[0]?.fields).toMatchObject({ partition: 0, offset: 1 });
+    expect(logged.length).toBeLessThan(10);
+    expect(await source.acknowledge(got)).toBe(3);
+  });
+
+  test("says that a group is in use by other consumers", async () => {
+    const topic = await topicOf();
+    const group = freshTopic("group");
+    const others = new Consumer({ clientId: "tests", groupId: group, bootstrapBrokers: [kafka.host] });
+    others.topics.trackAll(topic);
+    await others.joinGroup({});
+    const source = await clients.openSource(topic, {}, group);
+    await expect(source.receive({ maxMessages: 1, maxBytes: 1e6, maxWaitMs: 20_000 })).rejects.toMatchObject({
+      code: "refused",
+      message: expect.stringMatching(/INCONSISTENT_GROUP_PROTOCOL.*source\.subscription/),
+    });
+    void others.close(true).catch(() => undefined);
+  });
+
   test("stops fetching while too much is unsettled, and takes up again what comes then", async () => {
     const topic = await topicOf(2);
     const broker = await clients.openBroker();
@@ -475,3 +527,12 @@ describeWhere(kafkaBrokerMissing(), "a source of Kafka", () => {
     expect(texts(after).filter((text) => text === "a")).toEqual([]);
   });
 });
+
+/** Changes a byte of `text` where it lies in a file. */
+function flipByte(file: string, text: string): void {
+  const bytes = readFileSync(file);
+  const at = bytes.indexOf(text);
+  expect(at).toBeGreaterThan(0);
+  bytes[at] = (bytes[at] as number) ^ 1;
+  writeFileSync(file, bytes);
+}

@@ -39,6 +39,8 @@ export interface KafkaBroker {
   saslTls?: { host: string; ca: string };
   /** Who may come over `sasl` and `saslTls`, by PLAIN and both SCRAM mechanisms. */
   users: readonly KafkaUser[];
+  /** Its folder of partitions, `<topic>-<partition>` each. */
+  readonly dataDir: string;
   readonly pid: number;
   /** What it wrote last, to standard output and error. */
   output(): string;
@@ -93,13 +95,14 @@ export async function startKafkaBroker(options: KafkaBrokerOptions = {}): Promis
     const keys = security.tls || security.saslTls ? await makeServerKeys(folder) : undefined;
     const ports = await freePorts(security, options.port);
     const properties = join(folder, "server.properties");
-    const own = brokerSettings(ports, join(folder, "data"), security, keys);
+    const dataDir = join(folder, "data");
+    const own = brokerSettings(ports, dataDir, security, keys);
     writeFileSync(properties, propertiesText({ ...own, "num.partitions": String(partitions), ...settings }));
     await format(properties, security);
     const addresses = addressesOf(ports, security, keys?.ca);
     const runs = await startRuns(() => startBroker(addresses.host, properties, options), remove);
     // Not spread: `pid` is that of the present run.
-    return Object.assign(runs, addresses, tasksOf(addresses.host));
+    return Object.assign(runs, addresses, { dataDir }, tasksOf(addresses.host));
   } catch (error) {
     remove();
     throw error;

@@ -1,4 +1,6 @@
 import { BrokerError, type ErrorCode, errorText } from "../../../core/errors.ts";
+import { BadBatch } from "./records/batch.ts";
+import { UnknownVersion } from "./wire/connections.ts";
 import { protocolCodeOf } from "./wire/protocol-errors.ts";
 
 /** What becomes of an error, and what the operator may do. */
@@ -41,7 +43,31 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
     remedy: "raise the topic's message.timestamp.before.max.ms and after.max.ms, or do not keep the original timestamp",
   },
   UNSUPPORTED_COMPRESSION_TYPE: { code: "refused", retryable: false, remedy: "set another compression in PERSISTOR_KAFKA" },
+  NOT_ENOUGH_REPLICAS: {
+    ...AWAY,
+    remedy: "see that as many replicas are in sync as the topic's min.insync.replicas asks; the call may be repeated",
+  },
+  INCONSISTENT_GROUP_PROTOCOL: {
+    code: "refused",
+    retryable: false,
+    remedy: "other consumers than Persistor's are in this group: give the pipeline a source.subscription of its own",
+  },
+  INVALID_SESSION_TIMEOUT: {
+    code: "refused",
+    retryable: false,
+    remedy: "set source.sessionTimeoutMs between the brokers' group.min.session.timeout.ms and group.max.session.timeout.ms",
+  },
   POLICY_VIOLATION: { code: "refused", retryable: false, remedy: "ask who runs the cluster for its policy" },
+};
+
+const TOO_OLD: Verdict = { code: "unsupported", retryable: false, remedy: "use brokers of Kafka 2.3 or later" };
+
+/** It is asked for again: the damage may be on the way. */
+const DAMAGED: Verdict = {
+  code: "broker_unavailable",
+  retryable: true,
+  remedy:
+    "if it stays so, the bytes on the broker's disk are damaged: have a replica lead that is not, or commit an offset behind them for the group",
 };
 
 /** Codes of Node's TLS for certificates that are not trusted. */
@@ -64,6 +90,8 @@ export function isHopeless(error: unknown): boolean {
 function verdictOf(error: unknown): Verdict {
   const code = protocolCodeOf(error);
   if (code !== undefined) return VERDICTS[code] ?? AWAY;
+  if (error instanceof UnknownVersion) return TOO_OLD;
+  if (error instanceof BadBatch) return DAMAGED;
   for (const { code: name, message } of chainOf(error)) {
     if (UNTRUSTED_CODES.test(name)) return UNTRUSTED;
     if (PROTOCOL_MIX.test(message)) return denied("set or remove tls in PERSISTOR_KAFKA, as the broker's listener asks");

@@ -125,9 +125,15 @@ async function fetchLoop(
       await options.waitForRoom(signal);
       continue;
     }
+    const nowMs = performance.now();
+    const due = turn.filter(({ fetchAtMs }) => fetchAtMs <= nowMs);
+    if (due.length === 0) {
+      await options.waitForRoom(signal);
+      continue;
+    }
     const maxBytes = Math.min(MAX_REQUEST_BYTES, room);
-    const asked = turn.map((partition) => ({ partition: partition.index, offset: partition.position, maxBytes: MAX_PARTITION_BYTES }));
-    const from = new Map(turn.map((partition) => [partition.index, { partition, offset: partition.position }]));
+    const asked = due.map((partition) => ({ partition: partition.index, offset: partition.position, maxBytes: MAX_PARTITION_BYTES }));
+    const from = new Map(due.map((partition) => [partition.index, { partition, offset: partition.position }]));
     const request = {
       topic: topic.name,
       topicId: topic.id,
@@ -156,9 +162,19 @@ async function fetchLoop(
 
 async function take(partition: AssignedPartition, offset: number, fetched: FetchedPartition, options: FetchingOptions): Promise<void> {
   if (!partition.isHeld || partition.position !== offset) return;
-  if (fetched.errorCode === 0) return partition.add(fetched);
+  if (fetched.errorCode === 0) return addTo(partition, fetched);
   const error = protocolErrorOf(fetched.errorCode);
   if (error.apiId === "OFFSET_OUT_OF_RANGE") return options.onOutOfRange(partition);
   if (MOVED.has(error.apiId)) throw new LeaderMoved(error.message, { cause: error });
   throw error;
+}
+
+/** A batch that was damaged holds back its own partition alone. */
+function addTo(partition: AssignedPartition, fetched: FetchedPartition): void {
+  try {
+    partition.add(fetched);
+  } catch (error) {
+    // What came before it was added, and is not fetched again.
+    if (partition.waitingBytes === 0) partition.fail(error as Error);
+  }
 }

@@ -1,5 +1,6 @@
 import type { Message } from "../../../../core/message.ts";
 import type { Delivery } from "../../../../core/ports/source.ts";
+import { backOffMs } from "../../../../core/retry.ts";
 import type { Committed, Note } from "../group/offsets.ts";
 import { type RecordBatch, readBatches } from "../records/batch.ts";
 import { createMessageReader, type Origin } from "../records/message.ts";
@@ -26,6 +27,7 @@ export interface KafkaDelivery extends Delivery {
   readonly held: Held;
 }
 
+const BACK_OFF = { firstDelayMs: 1_000, maxDelayMs: 60_000 } as const;
 /** Handed-over places are cut off in runs of this many. */
 const CUT_AFTER = 1_000;
 /** Settled messages behind one that is not: past this, nothing more of the partition is handed over until that one is settled. */
@@ -44,13 +46,16 @@ export class AssignedPartition {
   isHeld = true;
   /** Bytes that were fetched and not read yet. */
   waitingBytes = 0;
-  /** Why its records cannot be read; undefined where they can. */
-  fault: Error | undefined;
+  /** Why its records cannot be read, and since when, by `performance.now()`; undefined where they can. */
+  fault: { error: Error; sinceMs: number; atMs: number } | undefined;
+  /** Nothing of it is fetched before, by `performance.now()`. */
+  fetchAtMs = 0;
 
   readonly #read: (batch: RecordBatch, from: number) => Generator<Message>;
   #waiting: { batch: RecordBatch; isWanted: boolean }[] = [];
   #reading: Generator<Message> | undefined;
   #peeked: Message | undefined;
+  #faults = 0;
   /** Behind what was taken last. */
   #takenTo: number;
   #window: Held[] = [];
@@ -89,13 +94,20 @@ export class AssignedPartition {
     try {
       this.#peeked = this.#next();
     } catch (error) {
-      this.fault = error as Error;
-      this.#waiting = [];
-      this.#reading = undefined;
-      this.waitingBytes = 0;
-      this.position = this.#takenTo;
+      this.fail(error as Error);
     }
     return this.#peeked;
+  }
+
+  /** Notes that its records cannot be read: they are fetched again, the later the more often that happened. */
+  fail(error: Error): void {
+    const atMs = performance.now();
+    this.fault = { error, sinceMs: this.fault?.sinceMs ?? atMs, atMs };
+    this.fetchAtMs = atMs + backOffMs(++this.#faults, BACK_OFF);
+    this.#waiting = [];
+    this.#reading = undefined;
+    this.waitingBytes = 0;
+    this.position = this.#takenTo;
   }
 
   #next(): Message | undefined {
@@ -120,6 +132,8 @@ export class AssignedPartition {
     const offset = Number(message.sequence);
     const held: Held = { offset, bytes, message, attempt: 1, isOut: false, dueMs: 0, partition: this };
     this.#peeked = undefined;
+    this.#faults = 0;
+    this.fault = undefined;
     this.#takenTo = offset + 1;
     this.#window.push(held);
     return held;

@@ -10,6 +10,7 @@ import { createMembership, type Generation } from "../group/membership.ts";
 import type { Committed, StartAt } from "../group/offsets.ts";
 import type { Cluster, TopicInfo } from "../wire/cluster.ts";
 import { createCommitting } from "./committing.ts";
+import { createFaults } from "./faults.ts";
 import { createFetching, LEAST_ROOM_BYTES } from "./fetching.ts";
 import { createHolding } from "./holding.ts";
 import { AssignedPartition } from "./partition.ts";
@@ -46,7 +47,8 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
   const [member, fetched] = [1, 2].map(() =>
     createHealth({ toleratedFailures: 2, isTransient: (error) => !isHopeless(error), onFailure: waiters.wake }),
   ) as [Health, Health];
-  const failure = () => member.failure() ?? fetched.failure();
+  const faults = createFaults(topic, log);
+  const failure = () => member.failure() ?? fetched.failure() ?? faults.failure(holding.partitions.values());
   const coordinator = createCoordinator(cluster, group, REQUEST_TIMEOUT_MS);
   const starting = createStarting(cluster, coordinator, { ...options, log });
   const closing = new AbortController();
@@ -147,7 +149,7 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       if (isRebalancing) return taken.deliveries.length === 0;
       const before = AHEAD_BYTES - holding.waitingBytes();
       const hasRoom = holding.moveTo(taken);
-      noteFaults(holding.partitions.values(), topic, log, failing(fetched));
+      faults.tell(holding.partitions.values());
       if (before < LEAST_ROOM_BYTES) waiters.wake();
       return hasRoom;
     },
@@ -193,15 +195,4 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
       await cluster.close();
     },
   };
-}
-
-/** A partition whose records cannot be read holds back its own messages alone. */
-function noteFaults(partitions: Iterable<AssignedPartition>, topic: string, log: Log, failed: (error: unknown) => void): void {
-  for (const partition of partitions) {
-    const { fault, index, position } = partition;
-    if (!fault) continue;
-    partition.fault = undefined;
-    log.error("records cannot be read", { topic, partition: index, offset: position, error: fault.message });
-    failed(brokerErrorOf(fault, `reading partition ${index} of ${topic} at offset ${position}`));
-  }
 }
