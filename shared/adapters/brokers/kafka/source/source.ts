@@ -79,7 +79,8 @@ export function createSource(cluster: Cluster, options: KafkaSourceOptions): Sou
     async onOutOfRange(partition) {
       const now = info as TopicInfo;
       const offset = await starting.offsetInRange(partition.index, partition.position, now);
-      if (offset >= partition.position) return partition.skipTo(offset);
+      if (offset === partition.position) return partition.fail(new Error("the offset is out of range, although the log reaches to it"));
+      if (offset > partition.position) return partition.skipTo(offset);
       const again = assigned(partition.index, { offset, note: partition.note });
       hold(
         now,
