@@ -53,7 +53,7 @@ export async function fetchRows(rows: Row[], request: ResubmitRequest, deps: Fet
       const record = accept(row, fetched[i] as Fetched, allowed);
       if (!record) continue;
       row.content = contentOf(record.message);
-      row.origin = { partition: record.message.partition, publishTimeUs: record.message.publishTimeUs };
+      row.origin = record.message;
       row.read = record.message.payload;
       // Only letters are awaited one by one: a promise for each message would cost more than reading it.
       const letters = lettersOf(record, allowed);

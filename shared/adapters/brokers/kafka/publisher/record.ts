@@ -1,5 +1,5 @@
 import type { OutgoingMessage } from "../../../../core/ports/publisher.ts";
-import { headerOf } from "../records/headers.ts";
+import { headersOf } from "../records/headers.ts";
 import { TIMESTAMP_PROPERTY } from "../records/message.ts";
 import type { OutgoingRecord } from "../records/writing.ts";
 
@@ -9,7 +9,7 @@ export function recordOf(message: OutgoingMessage, nowMs: number): OutgoingRecor
   return {
     key,
     value: payloadKind === "null" ? null : payload,
-    headers: attributes.map(headerOf),
+    headers: headersOf(attributes),
     timestamp: message.withTimeUs === undefined ? nowMs : originalMs(message, message.withTimeUs),
   };
 }

@@ -99,10 +99,14 @@ export function headerFault(attribute: Attribute): string | undefined {
   return isUtf8(value) ? `Kafka cannot tell binary that is text from text, as in the attribute ${shown(name)}` : undefined;
 }
 
-/** The header that an attribute stands for, once `headerFault` had nothing to say. */
-export function headerOf(attribute: Attribute): RawHeader {
+/** The headers that attributes stand for, once `headerFault` had nothing to say of them. */
+export function headersOf(attributes: readonly Attribute[]): readonly RawHeader[] {
+  // Nearly always the attributes themselves: each has a name and a value.
+  return attributes.some(({ kind }) => kind === "null" || kind === RAW_NAME_KIND) ? attributes.map(headerOf) : attributes;
+}
+
+function headerOf(attribute: Attribute): RawHeader {
   if (attribute.kind === RAW_NAME_KIND) return rawHeaderOf(attribute) as RawHeader;
-  // Nearly always the attribute itself: it has a name and a value.
   return attribute.kind === "null" ? { name: attribute.name, value: null } : attribute;
 }
 
