@@ -1,9 +1,5 @@
-import { encodeObject, readObject } from "../../shared/core/avro/object-file.ts";
-import type { StoredRecord } from "../../shared/core/avro/stored-record.ts";
-import { contentSize } from "../../shared/core/message.ts";
-import type { Ports } from "../../shared/runtime/ports.ts";
 import { FLIGHTS } from "../lib/flights.ts";
-import { tightest } from "../lib/tightest.ts";
+import { tightestOf } from "../lib/tightest.ts";
 import { listStored, post, withCloud } from "./lib/cloud.ts";
 import type { GcpBench } from "./lib/context.ts";
 import { emulatorOf, publishFlights } from "./lib/pubsub.ts";
@@ -21,7 +17,7 @@ export const measure: GcpBench = (_context, progress) =>
     await post(`${cloud.functions[FUNCTION].url}/${FUNCTION}/${FLIGHTS}`, await cloud.triggerToken());
     const { bytes, objects } = await listStored(cloud, "raw/");
     progress("compressing an object as tight as it goes");
-    const tight = await withPorts(cloud, tightestBytes);
+    const tight = await withPorts(cloud, async (ports) => tightestOf((await ports.pipeline(FLIGHTS)).store.objects, "raw/"));
     return [
       {
         name: "gcp size: stored bytes of a message",
@@ -37,21 +33,3 @@ export const measure: GcpBench = (_context, progress) =>
       },
     ];
   });
-
-/** Of the first object. */
-async function tightestBytes(ports: Ports): Promise<{ stored: number; content: number }> {
-  const { store } = await ports.pipeline(FLIGHTS);
-  const records: StoredRecord[] = [];
-  for await (const { key } of store.objects.list("raw/")) {
-    for await (const block of readObject((await store.objects.get(key)).bytes, { brokerId: "", pipeline: "", topic: "" })) {
-      if ("fault" in block) throw block.fault.error;
-      records.push(...block.records.map(({ record }) => record));
-    }
-    break;
-  }
-  const plain = await encodeObject(records, { codec: "null", syncSeed: "size" });
-  return {
-    stored: (await tightest(Buffer.concat(plain.pieces))).length / records.length,
-    content: records.reduce((sum, { message }) => sum + contentSize(message), 0) / records.length,
-  };
-}

@@ -1,12 +1,12 @@
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { partitionOfKey } from "../../shared/adapters/brokers/kafka/publisher/partitioning.ts";
 import type { MessageContent } from "../../shared/core/message.ts";
 import { comparable, messageOf, payloadText } from "../contract/support-messages.ts";
 import { describeWhere } from "../contract/support-ports.ts";
-import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
+import { kafkaBrokerMissing } from "../services/kafka-broker.ts";
 import { kafkaProbe } from "../services/kafka-probe.ts";
 import { startTcpGate } from "../services/tcp-gate.ts";
-import { cutSocketsTo, eventually, freshTopic, kafkaClients, receiveAll } from "./support-kafka.ts";
+import { cutSocketsTo, eventually, freshTopic, receiveAll, useKafka } from "./support-kafka.ts";
 
 /** Well above the ten seconds within which a publisher gives up, and below a test's own limit. */
 const NO_HANG_MS = 25_000;
@@ -14,19 +14,7 @@ const NOTHING_MORE_MS = 1_500;
 const keyed = (text: string, key: string): MessageContent => messageOf(text, { key: Buffer.from(key) });
 
 describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
-  let kafka: KafkaBroker;
-  const clients = kafkaClients(() => kafka.host);
-  beforeAll(async () => {
-    kafka = await startKafkaBroker();
-  });
-  afterEach(() => clients.close());
-  afterAll(() => kafka?.stop());
-
-  const topicOf = async (partitions = 1, config: Record<string, string> = {}): Promise<string> => {
-    const topic = freshTopic("orders");
-    await kafka.createTopic(topic, { partitions, config });
-    return topic;
-  };
+  const { broker: kafka, clients, topicOf } = useKafka();
   const read = async (topic: string, count: number, maxWaitMs?: number) => receiveAll(await clients.openSource(topic), count, maxWaitMs);
 
   test("places keys where Apache's own client places them", async () => {
@@ -96,7 +84,7 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     const { publisher } = await clients.openBroker({ compression });
     const contents = [keyed("é".repeat(5000), "k"), messageOf("", { payloadKind: "null", key: Buffer.from("tombstone") }), messageOf("")];
     expect((await publisher.publish(topic, contents)).map(({ ok }) => ok)).toEqual([true, true, true]);
-    const theirs = (await kafkaProbe(["consume", kafka.host, topic, "3"])).map((line) => JSON.parse(line) as { value: string | null });
+    const theirs = (await kafkaProbe(["consume", kafka().host, topic, "3"])).map((line) => JSON.parse(line) as { value: string | null });
     expect(theirs.map(({ value }) => value)).toEqual([Buffer.from("é".repeat(5000)).toString("hex"), null, ""]);
     expect((await read(topic, 3)).map(({ message }) => comparable(message))).toEqual(contents.map(comparable));
   });
@@ -130,7 +118,7 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     const { publisher } = await clients.openBroker();
     const missing = freshTopic("missing");
     await expect(publisher.publish(missing, [messageOf("x")])).rejects.toMatchObject({ code: "topic_missing", retryable: false });
-    await kafka.createTopic(missing);
+    await kafka().createTopic(missing);
     expect(await publisher.publish(missing, [messageOf("x")])).toMatchObject([{ ok: true }]);
   });
 
@@ -159,7 +147,7 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     const cutting = (async () => {
       while (!isDone) {
         await new Promise((resolve) => setTimeout(resolve, 40));
-        cutSocketsTo(Number(kafka.host.split(":")[1]));
+        cutSocketsTo(Number(kafka().host.split(":")[1]));
       }
     })();
     for (let i = 0; i < 3000; i += 100) {
@@ -179,9 +167,9 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     const topic = await topicOf(1);
     const { publisher } = await clients.openBroker();
     await publisher.publish(topic, [messageOf("before")]);
-    process.kill(kafka.pid, "SIGSTOP");
+    process.kill(kafka().pid, "SIGSTOP");
     const givenUp = await publisher.publish(topic, [messageOf("given up 1"), messageOf("given up 2")]);
-    process.kill(kafka.pid, "SIGCONT");
+    process.kill(kafka().pid, "SIGCONT");
     expect(givenUp).toMatchObject([
       { ok: false, error: { retryable: true } },
       { ok: false, error: { retryable: true } },
@@ -196,7 +184,7 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     const topic = await topicOf(2);
     const { publisher } = await clients.openBroker();
     await publisher.publish(topic, [messageOf("a")]);
-    await kafka.restart();
+    await kafka().restart();
     expect(await publisher.publish(topic, [messageOf("b"), messageOf("c")])).toMatchObject([{ ok: true }, { ok: true }]);
     expect((await read(topic, 3)).map(({ message }) => payloadText(message)).toSorted()).toEqual(["a", "b", "c"]);
   });

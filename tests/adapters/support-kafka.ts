@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { messageAt } from "../../bench/lib/flights.ts";
 import { open } from "../../shared/adapters/brokers/kafka/adapter.ts";
 import type { Broker } from "../../shared/adapters/registry.ts";
@@ -7,6 +8,8 @@ import { type MessageContent, payloadContent } from "../../shared/core/message.t
 import type { Log, LogFields } from "../../shared/core/ports/log.ts";
 import { NO_LOG } from "../../shared/core/ports/log.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
+import { messageOf, payloadText } from "../contract/support-messages.ts";
+import { type KafkaBroker, startKafkaBroker } from "../services/kafka-broker.ts";
 
 const PUBLISHED_AT_ONCE = 5_000;
 
@@ -82,3 +85,45 @@ export function cutSocketsTo(port: number): void {
     if (socket.remotePort === port) socket.destroy?.();
   }
 }
+
+export interface KafkaInTests {
+  /** The broker, once the suite runs. */
+  broker(): KafkaBroker;
+  clients: ReturnType<typeof kafkaClients>;
+  /** A topic of a fresh name. */
+  topicOf(partitions?: number, config?: Record<string, string>): Promise<string>;
+  /** Publishes texts; each must be taken. */
+  publish(topic: string, payloads: readonly string[]): Promise<void>;
+}
+
+/** Starts a broker for the tests of this suite, with clients that are closed after each. */
+export function useKafka(settings: Record<string, string> = {}): KafkaInTests {
+  let kafka: KafkaBroker;
+  const clients = kafkaClients(() => kafka.host);
+  beforeAll(async () => {
+    kafka = await startKafkaBroker({ settings });
+  });
+  afterEach(() => clients.close());
+  afterAll(() => kafka?.stop());
+  return {
+    broker: () => kafka,
+    clients,
+    async topicOf(partitions = 1, config = {}) {
+      const topic = freshTopic("orders");
+      await kafka.createTopic(topic, { partitions, config });
+      return topic;
+    },
+    async publish(topic, payloads) {
+      const { publisher } = await clients.openBroker();
+      const outcomes = await publisher.publish(
+        topic,
+        payloads.map((payload) => messageOf(payload)),
+      );
+      expect(outcomes.every(({ ok }) => ok)).toBe(true);
+    },
+  };
+}
+
+export const texts = (deliveries: readonly Delivery[]) => deliveries.map(({ message }) => payloadText(message));
+/** Texts `m<from>` to before `m<to>`. */
+export const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
