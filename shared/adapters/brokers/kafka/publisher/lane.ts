@@ -89,7 +89,11 @@ export function createLane(options: LaneOptions): Lane {
         }
         failure = error;
       } catch (error) {
-        if (error instanceof Refused || !brokerErrorOf(error, doing).retryable) throw error;
+        if (error instanceof Refused || !brokerErrorOf(error, doing).retryable) {
+          // An attempt before may be written still: the next batch must not be counted like it.
+          if (attempt > 1) state = undefined;
+          throw error;
+        }
         failure = error;
       }
       const delayMs = backOffMs(attempt, BACK_OFF);

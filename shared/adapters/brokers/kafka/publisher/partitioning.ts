@@ -1,5 +1,5 @@
 /** The hash by which Kafka's own clients place a key: MurmurHash2, 32 bits, as `Utils.murmur2` of the Java client. */
-export function murmur2(key: Uint8Array): number {
+function murmur2(key: Uint8Array): number {
   const M = 0x5bd1e995;
   const { length } = key;
   let hash = 0x9747b28c ^ length;

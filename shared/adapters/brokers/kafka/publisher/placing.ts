@@ -1,5 +1,5 @@
 import type { OutgoingMessage } from "../../../../core/ports/publisher.ts";
-import { murmur2, partitionOfKey } from "./partitioning.ts";
+import { partitionOfKey } from "./partitioning.ts";
 
 /** Fewer messages without a key than this are not spread over several partitions. */
 const LEAST_SLICE = 100;
@@ -37,5 +37,5 @@ function numberedPartition(text: string, partitionCount: number): number {
 /** The partitions of another topic stay apart from each other as far as there are as many here. */
 function placeOfOrder(orderedBy: string, partitionCount: number): number {
   if (NUMBER.test(orderedBy)) return Number(orderedBy) % partitionCount;
-  return (murmur2(Buffer.from(orderedBy, "utf8")) & 0x7fffffff) % partitionCount;
+  return partitionOfKey(Buffer.from(orderedBy, "utf8"), partitionCount);
 }
