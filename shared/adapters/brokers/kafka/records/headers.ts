@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { type Attribute, binaryAttribute, nullAttribute, stringAttribute } from "../../../../core/message.ts";
+import { utf8Text } from "../../../support/utf8-text.ts";
 import { BadBatch } from "./batch.ts";
 import type { RecordReader } from "./reading.ts";
 
@@ -8,9 +9,6 @@ export const RAW_NAME_KIND = "kafka:raw-name";
 const LENGTH_BYTES = 4;
 const HAS_VALUE = 1;
 const REPLACED = /\uFFFD/;
-
-/** Up to this length a loop over the bytes beats the call into native code. */
-const SHORT_TEXT_BYTES = 24;
 
 /**
  * Makes attributes of a record's headers: text where the value is UTF-8, else binary or null. Names mostly are those of the record before,
@@ -56,19 +54,8 @@ function sameBytes(a: Buffer, b: Buffer): boolean {
 
 function attributeOf(name: string, value: Buffer | null): Attribute {
   if (value === null) return nullAttribute(name);
-  const text = textOf(value);
+  const text = utf8Text(value);
   return text === undefined ? binaryAttribute(name, value) : stringAttribute(name, text);
-}
-
-/** The text whose UTF-8 `bytes` are; undefined where they are none. */
-function textOf(bytes: Buffer): string | undefined {
-  const { length } = bytes;
-  if (length <= SHORT_TEXT_BYTES) {
-    let i = 0;
-    while (i < length && (bytes[i] as number) <= 0x7f) i++;
-    if (i === length) return bytes.toString("latin1");
-  }
-  return isUtf8(bytes) ? bytes.toString("utf8") : undefined;
 }
 
 function rawNameAttribute(name: Buffer, value: Buffer | null): Attribute {
