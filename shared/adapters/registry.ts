@@ -7,6 +7,7 @@ import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
 import { kafkaDestinationSettings, kafkaSourceSettings } from "./brokers/kafka/settings.ts";
+import { azureBlobStoreSettings } from "./stores/azure-blob/settings.ts";
 import { fsStoreSettings } from "./stores/fs/settings.ts";
 import { gcsStoreSettings } from "./stores/gcs/settings.ts";
 
@@ -87,12 +88,14 @@ export const destinationSettings = {
 export const stores = {
   fs: () => import("./stores/fs/adapter.ts"),
   gcs: () => import("./stores/gcs/adapter.ts"),
+  "azure-blob": () => import("./stores/azure-blob/adapter.ts"),
 } satisfies Record<string, () => Promise<StoreAdapter>>;
 
 /** What a store's settings may say besides its kind. */
 export const storeSettings = {
   fs: fsStoreSettings,
   gcs: gcsStoreSettings,
+  "azure-blob": azureBlobStoreSettings,
 } satisfies Record<keyof typeof stores, z.ZodObject>;
 
 export const indexes = {

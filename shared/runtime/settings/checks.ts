@@ -1,6 +1,7 @@
 import type { InputFault } from "../../core/errors.ts";
 import { errorText } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
+import type { SettingName } from "./declarations.ts";
 import { nameSchema } from "./names.ts";
 import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
 
@@ -42,6 +43,33 @@ export function* missingBrokers(
     ...Object.entries(destinations).flatMap(([name, { broker }]) => (broker === "kafka" ? [`destination ${name}`] : [])),
   ];
   if (users.length > 0) yield { path: "PERSISTOR_KAFKA", message: `must be set: ${users.join(", ")} use Kafka` };
+}
+
+const AZURE_STORAGE = "PERSISTOR_AZURE_STORAGE";
+const AZURE_STORAGE_URI = "PERSISTOR_AZURE_STORAGE__blobServiceUri";
+const AZURE_STORAGE_IDENTITY = ["PERSISTOR_AZURE_STORAGE__credential", "PERSISTOR_AZURE_STORAGE__clientId"] as const;
+
+/** A connection to Azure Storage that is told twice, or half, or not at all though stores use it. */
+export function* azureStorageFaults(
+  isSet: (name: SettingName) => boolean,
+  pipelines: Pipelines,
+  stores: Readonly<Record<string, { kind: string }>>,
+): Generator<InputFault> {
+  if (isSet(AZURE_STORAGE) && isSet(AZURE_STORAGE_URI))
+    yield { path: AZURE_STORAGE, message: `is set together with ${AZURE_STORAGE_URI}; set one of them` };
+  for (const path of AZURE_STORAGE_IDENTITY) {
+    if (isSet(path) && !isSet(AZURE_STORAGE_URI)) yield { path, message: `is of no use without ${AZURE_STORAGE_URI}` };
+  }
+  if (isSet(AZURE_STORAGE) || isSet(AZURE_STORAGE_URI)) return;
+  const isUsed = ({ kind }: { kind?: string }) => kind === "azure-blob";
+  const users = [
+    ...Object.entries(pipelines).flatMap(([name, { store }]) => (isUsed(store) ? [`pipeline ${name}`] : [])),
+    ...Object.entries(stores).flatMap(([name, store]) => (isUsed(store) ? [`store ${name}`] : [])),
+  ];
+  if (users.length > 0) {
+    const message = `must be set, or ${AZURE_STORAGE_URI}: ${users.join(", ")} use Azure Blob Storage`;
+    yield { path: AZURE_STORAGE, message };
+  }
 }
 
 /** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { kafkaSettings } from "../../adapters/brokers/kafka/settings.ts";
 import { indexes } from "../../adapters/registry.ts";
+import { blobConnectionStringSchema, blobServiceUriSchema } from "../../adapters/stores/azure-blob/settings.ts";
+import { azureIdentitySettings } from "../../adapters/support/azure-credential.ts";
 import { authSchema, CLOSED_AUTH, OPEN_AUTH } from "../auth/settings.ts";
 import { triggerAuthSchema } from "../auth/trigger-settings.ts";
 import { names } from "./names.ts";
@@ -134,6 +136,31 @@ export const DECLARATIONS = {
     schema: z.string().min(1).optional(),
     fallback: undefined,
     shown: "none",
+  }),
+  PERSISTOR_AZURE_STORAGE: declare({
+    doc: "Connection string of the storage account of stores of kind `azure-blob`: with a key, a SAS, or `UseDevelopmentStorage=true`. Either this or `PERSISTOR_AZURE_STORAGE__blobServiceUri`.",
+    schema: blobConnectionStringSchema.optional(),
+    fallback: undefined,
+    shown: "none",
+    secret: true,
+  }),
+  PERSISTOR_AZURE_STORAGE__blobServiceUri: declare({
+    doc: "URL of that account's blobs, `https://<account>.blob.core.windows.net`, where the process's identity is the credential.",
+    schema: blobServiceUriSchema.optional(),
+    fallback: undefined,
+    shown: "none",
+  }),
+  PERSISTOR_AZURE_STORAGE__credential: declare({
+    doc: "`managedidentity`: an identity of Azure and no other credential.",
+    schema: azureIdentitySettings.shape.credential,
+    fallback: undefined,
+    shown: "what `DefaultAzureCredential` finds",
+  }),
+  PERSISTOR_AZURE_STORAGE__clientId: declare({
+    doc: "Client id of a user-assigned identity.",
+    schema: azureIdentitySettings.shape.clientId,
+    fallback: undefined,
+    shown: "the process's own identity",
   }),
   PERSISTOR_AUTH: declare({
     doc: "Who may call what, as JSON: `mode` (`open` or `required`), `apiKeys` (`npm run api-key` makes a key and its entry), and `issuers` of OpenID Connect tokens, each with `issuer`, `audience` and what its `roles` grant.",

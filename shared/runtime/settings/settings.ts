@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
-import { faultsTogether, localParts, missingBrokers } from "./checks.ts";
+import { azureStorageFaults, faultsTogether, localParts, missingBrokers } from "./checks.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
 import { type PipelineSettings, pipelinesSchema, withBrokers, withDeadLetterPipelines } from "./pipelines.ts";
 
@@ -66,6 +66,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   if (faults.length === 0 && Object.keys(pipelines).length === 0)
     faults.push({ path: variable, message: "must be set: name at least one pipeline" });
   faults.push(...missingBrokers(read.PERSISTOR_KAFKA !== undefined, pipelines, read.PERSISTOR_DESTINATIONS ?? {}));
+  faults.push(...azureStorageFaults((name) => Boolean(environment[name]), pipelines, read.PERSISTOR_STORES));
   if (host === "cloud") faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
@@ -96,6 +97,12 @@ function adapterSettings(read: Values): Settings["adapters"] {
     pubsub: { projectId, emulatorHost: read.PUBSUB_EMULATOR_HOST },
     gcs: { projectId, emulatorUrl: read.STORAGE_EMULATOR_HOST },
     kafka: read.PERSISTOR_KAFKA ?? {},
+    "azure-blob": {
+      connectionString: read.PERSISTOR_AZURE_STORAGE,
+      blobServiceUri: read.PERSISTOR_AZURE_STORAGE__blobServiceUri,
+      credential: read.PERSISTOR_AZURE_STORAGE__credential,
+      clientId: read.PERSISTOR_AZURE_STORAGE__clientId,
+    },
     mongodb: { uri: read.PERSISTOR_MONGODB_URI, database: read.PERSISTOR_MONGODB_DATABASE },
   };
 }
