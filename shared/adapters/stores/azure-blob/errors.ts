@@ -53,7 +53,11 @@ export function systemError(code: string, message: string): Error {
 
 /** An answer that Blob Storage does not give: another server lies behind the URL, or something between answers for it. */
 export function foreignAnswer(what: string): Error {
-  return new Error(`what answered is none of Azure Blob Storage: ${what}; correct the account's URL or look at the network's proxy`);
+  return new Error(foreign(what));
+}
+
+function foreign(what: string): string {
+  return `what answered is none of Azure Blob Storage: ${what}; correct the account's URL or look at the network's proxy`;
 }
 
 /**
@@ -78,6 +82,7 @@ function remedyOf({ status, code, message }: Failure): string {
 }
 
 function remedyOfStatus(status: number): string {
+  if (status < 400) return foreign(`it answered ${status}`);
   return STATUS_REMEDIES[status] ?? `the server answered ${status}; ${status >= 500 ? "the call may be repeated" : "look at its reason"}`;
 }
 

@@ -5,6 +5,8 @@ import { foreignAnswer } from "./errors.ts";
 /** The server's own limit. */
 const PAGE_ENTRIES = 5000;
 
+const NO_LIST = "it sent something that is no list";
+
 export interface PageQuery {
   /** What the names of the blobs begin with; as a rule a folder. */
   prefix: string;
@@ -35,11 +37,16 @@ export async function readPage(container: ContainerClient, { abortSignal }: Movi
       ...(from && { startFrom: from }),
     })
     .byPage({ maxPageSize: maxEntries, ...(marker && { continuationToken: marker }) });
-  const answer: ContainerListBlobHierarchySegmentResponse | undefined = (await pages.next()).value;
-  if (!answer?.segment || answer.containerName !== container.containerName) throw foreignAnswer("it sent something that is no list");
+  const answer: ContainerListBlobHierarchySegmentResponse | undefined = await pages.next().then(({ value }) => value, unreadable);
+  if (!answer?.segment || answer.containerName !== container.containerName) throw foreignAnswer(NO_LIST);
   return {
     blobs: answer.segment.blobItems.map(({ name, properties }) => ({ name, size: properties.contentLength ?? 0 })),
     folders: (answer.segment.blobPrefixes ?? []).map(({ name }) => name),
     marker: answer.continuationToken || undefined,
   };
+}
+
+/** The SDK looks for what an answer must hold, and stumbles where it holds nothing. */
+function unreadable(error: unknown): never {
+  throw error instanceof TypeError ? foreignAnswer(NO_LIST) : error;
 }

@@ -9,6 +9,7 @@ import { decodeMetadata } from "./metadata.ts";
 const RANGE_NOT_SATISFIABLE = 416;
 /** Where an account has a hierarchical namespace, a folder can be read like an empty blob with this mark. */
 const FOLDER_MARK = "hdi_isfolder";
+const NO_BLOB = "it sent something that is no blob";
 
 /**
  * Reads an object, or `range` of it, and its metadata in one request. Throws StoreError where bytes are altered, Error with `statusCode` 404
@@ -18,7 +19,7 @@ export async function readObject(blob: BlockBlobClient, moving: Moving, key: str
   const answer = await ask(blob, moving, range);
   if (answer === undefined) return { bytes: Buffer.alloc(0), metadata: {} };
   const bytes = await bytesOf(answer, moving);
-  if (answer.blobType === undefined) throw foreignAnswer("it sent something that is no blob");
+  if (answer.blobType === undefined) throw foreignAnswer(NO_BLOB);
   const stored = answer.metadata ?? {};
   if (stored[FOLDER_MARK] === "true") throw Object.assign(new Error("a folder"), { statusCode: 404, code: "BlobNotFound" });
   const metadata = decodeMetadata(stored);
@@ -42,7 +43,8 @@ async function ask(
     return await blob.download(range?.offset ?? 0, count, { abortSignal, maxRetryRequests: 0 });
   } catch (error) {
     if (range && failureOf(error).status === RANGE_NOT_SATISFIABLE) return undefined;
-    throw error;
+    // The SDK misses a length, or a tag.
+    throw error instanceof RangeError ? foreignAnswer(NO_BLOB) : error;
   }
 }
 
