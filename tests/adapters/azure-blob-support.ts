@@ -2,6 +2,7 @@ import { BlobServiceClient, type ContainerClient } from "@azure/storage-blob";
 import { open } from "../../shared/adapters/stores/azure-blob/adapter.ts";
 import { freshContainer, sharedAzurite } from "../../shared/adapters/stores/azure-blob/harness.ts";
 import type { ObjectStore } from "../../shared/core/ports/object-store.ts";
+import { bytesOfKey } from "../contract/support-kills.ts";
 import { connectionStringOf } from "../services/azurite.ts";
 import { type FaultProxy, startFaultProxy } from "../services/fault-proxy.ts";
 
@@ -57,4 +58,9 @@ export async function openProxied(): Promise<ProxiedStore> {
       await proxy.close();
     },
   };
+}
+
+/** The bytes that an object of this key holds in the kill test: enough to be written by blocks. */
+export function largeBytesOfKey(key: string): Buffer {
+  return Buffer.concat([bytesOfKey(key), Buffer.alloc(17 * 1024 * 1024, `${key};`)]);
 }

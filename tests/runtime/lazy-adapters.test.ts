@@ -4,7 +4,15 @@ import { expect, it } from "vitest";
 
 const ROOT = new URL("../../", import.meta.url);
 /** Packages that only an adapter in use may load. */
-const HEAVY = ["@platformatic/kafka", "@google-cloud/pubsub", "@google-cloud/storage", "mongodb", "google-gax"];
+const HEAVY = [
+  "@platformatic/kafka",
+  "@google-cloud/pubsub",
+  "@google-cloud/storage",
+  "mongodb",
+  "google-gax",
+  "@azure/storage-blob",
+  "@azure/identity",
+];
 
 /** Names of the packages that a module loads with itself. */
 function packagesOf(module: string): string[] {
@@ -28,4 +36,5 @@ it.each(["shared/adapters/registry.ts", "shared/runtime/settings/settings.ts", "
 
 it("an adapter's module does", () => {
   expect(packagesOf("shared/adapters/brokers/kafka/adapter.ts")).toEqual(["@platformatic/kafka"]);
+  expect(packagesOf("shared/adapters/stores/azure-blob/adapter.ts")).toEqual(["@azure/storage-blob"]);
 });

@@ -406,6 +406,78 @@ describe("settings of functions on a cloud", () => {
   });
 });
 
+describe("settings of Azure Storage", () => {
+  const KEY = "U2VzYW1lLW9wZW4tOTM=";
+  const BY_KEY = `DefaultEndpointsProtocol=https;AccountName=lake;AccountKey=${KEY};EndpointSuffix=core.windows.net`;
+  const URI = "https://lake.blob.core.windows.net";
+  const store = { kind: "azure-blob", container: "lake" };
+  const inBlobs = inPipelines({ orders: pipeline({ store }) });
+
+  it("are a connection string, or a URL and an identity, by the names that Azure Functions give a connection", () => {
+    expect(readSettings({ ...inBlobs, PERSISTOR_AZURE_STORAGE: BY_KEY }).adapters["azure-blob"]).toEqual({ connectionString: BY_KEY });
+    const byIdentity = {
+      PERSISTOR_AZURE_STORAGE__blobServiceUri: URI,
+      PERSISTOR_AZURE_STORAGE__credential: "managedidentity",
+      PERSISTOR_AZURE_STORAGE__clientId: "c",
+    };
+    expect(readSettings({ ...inBlobs, ...byIdentity }).adapters["azure-blob"]).toEqual({
+      blobServiceUri: URI,
+      credential: "managedidentity",
+      clientId: "c",
+    });
+    expect(readSettings({ ...inBlobs, PERSISTOR_AZURE_STORAGE__blobServiceUri: URI }).pipelines.orders?.store).toMatchObject(store);
+  });
+
+  it.each([
+    BY_KEY,
+    `DefaultEndpointsProtocol=http;AccountName=a;AccountKey=${KEY};BlobEndpoint=http://127.0.0.1:10000/a;`,
+    "UseDevelopmentStorage=true",
+    "BlobEndpoint=https://lake.blob.core.windows.net/;SharedAccessSignature=sv=2024-11-04&ss=b&sig=x%3D",
+  ])("take the connection string %s", (text) => {
+    expect(pathsOf({ ...inBlobs, PERSISTOR_AZURE_STORAGE: text })).toEqual([]);
+  });
+
+  it.each([
+    KEY,
+    "AccountName=lake",
+    `AccountName=lake;AccountKey=${KEY}`,
+    `SharedAccessSignature=sig=${KEY}`,
+    `BlobEndpoint=lake;SharedAccessSignature=${KEY}`,
+  ])("refuse %s as connection string, and show none of it", (text) => {
+    const faults = faultsOf({ ...inBlobs, PERSISTOR_AZURE_STORAGE: text });
+    expect(faults.map(({ path }) => path)).toEqual(["PERSISTOR_AZURE_STORAGE"]);
+    expect(JSON.stringify(faults)).not.toContain(KEY);
+  });
+
+  it("must be there where anything uses them", () => {
+    const message = "must be set, or PERSISTOR_AZURE_STORAGE__blobServiceUri: pipeline orders use Azure Blob Storage";
+    expect(faultsOf(inBlobs)).toEqual([{ path: "PERSISTOR_AZURE_STORAGE", message }]);
+    expect(faultsOf({ ...inBlobs, PERSISTOR_AZURE_STORAGE: "" })).toEqual([{ path: "PERSISTOR_AZURE_STORAGE", message }]);
+    const stores = { PERSISTOR_STORES: JSON.stringify({ lake: store, local: { kind: "fs" } }) };
+    expect(faultsOf(stores)[0]?.message).toContain("store lake use");
+  });
+
+  it("are refused where they are told twice, or half", () => {
+    const both = { ...inBlobs, PERSISTOR_AZURE_STORAGE: BY_KEY, PERSISTOR_AZURE_STORAGE__blobServiceUri: URI };
+    expect(faultsOf(both)[0]?.message).toMatch(/set together with PERSISTOR_AZURE_STORAGE__blobServiceUri/);
+    const withClient = { ...inBlobs, PERSISTOR_AZURE_STORAGE: BY_KEY, PERSISTOR_AZURE_STORAGE__clientId: "c" };
+    expect(pathsOf(withClient)).toEqual(["PERSISTOR_AZURE_STORAGE__clientId"]);
+    const wrong = { PERSISTOR_AZURE_STORAGE__blobServiceUri: "http://lake", PERSISTOR_AZURE_STORAGE__credential: "key" };
+    expect(pathsOf({ ...inBlobs, ...wrong }).sort()).toEqual(Object.keys(wrong).sort());
+    expect(pathsOf({ PERSISTOR_AZURE_STORAGE__accountName: "lake" })).toEqual(["PERSISTOR_AZURE_STORAGE__accountName"]);
+  });
+
+  it("of a store are its container, by the rules for its name", () => {
+    const inStore = (change: Record<string, unknown>) =>
+      faultsOf({ ...inPipelines({ orders: pipeline({ store: { kind: "azure-blob", ...change } }) }), PERSISTOR_AZURE_STORAGE: BY_KEY });
+    const path = "PERSISTOR_PIPELINES.orders.store.container";
+    expect(inStore({})).toEqual([{ path, message: "must be set for a store of kind azure-blob" }]);
+    for (const container of ["Lake", "la", "la--ke", "lake-", "l".repeat(64)]) expect(inStore({ container })[0]?.path).toBe(path);
+    expect(inStore({ container: "lake", bucket: "lake" })[0]?.path).toBe("PERSISTOR_PIPELINES.orders.store.bucket");
+    expect(inStore({ container: "raw-data-2" })).toEqual([]);
+  });
+});
+
 describe("settings of Kafka", () => {
   const KAFKA = '{"brokers": ["127.0.0.1:9092"]}';
   const kafka = (change: Record<string, unknown> = {}) => ({

@@ -7,7 +7,7 @@ export const CODE_REMEDIES: Readonly<Record<string, string>> = {
   InsufficientAccountPermissions: "the account is read-only; write to the primary one, or make it writable",
   WriteOperationNotSupportedOnSecondary: "the secondary copy of an account takes no writes; set the primary one's URL",
   AuthenticationFailed:
-    "the credentials are not accepted: a wrong key, a SAS that has expired or is none of this account's, or a clock that is wrong; correct PERSISTOR_AZURE_STORAGE or the clock",
+    "the credentials are not accepted: a wrong key, a SAS that has expired, an identity of another tenant, or a clock that is wrong; correct PERSISTOR_AZURE_STORAGE, the identity or the clock",
   InvalidAuthenticationInfo: "the token or the signature is not accepted; correct the process's identity or PERSISTOR_AZURE_STORAGE",
   NoAuthenticationInformation: "the request was made without credentials; correct PERSISTOR_AZURE_STORAGE",
   AuthorizationFailure:

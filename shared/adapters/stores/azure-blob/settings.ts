@@ -38,7 +38,8 @@ function isConnectionString(text: string): boolean {
   if (text.startsWith("UseDevelopmentStorage=true")) return true;
   const values = new Map(text.split(";").map((part) => [part.trim().split("=", 1)[0], part.slice(part.indexOf("=") + 1)]));
   const has = (name: string) => Boolean(values.get(name));
-  const isOfKey = has("AccountName") && has("AccountKey") && /^https?$/i.test(values.get("DefaultEndpointsProtocol") ?? "");
+  const isKey = /^[A-Za-z0-9+/]+={0,2}$/.test(values.get("AccountKey") ?? "");
+  const isOfKey = has("AccountName") && isKey && /^https?$/i.test(values.get("DefaultEndpointsProtocol") ?? "");
   if (isOfKey) return has("EndpointSuffix") || isHttp(values.get("BlobEndpoint"));
   return has("SharedAccessSignature") && isHttp(values.get("BlobEndpoint"));
 }
