@@ -283,6 +283,14 @@ describe("the store on Azure Blob Storage", () => {
       expect((await direct.getBlockBlobClient("large").getBlockList("uncommitted")).uncommittedBlocks).toEqual([]);
     });
 
+    test("exists where another writer's commit dropped its blocks, and is store_unavailable where none is there", async () => {
+      const dropped: Fault = { ...failing(400, "InvalidBlockList"), matches: isCommit };
+      proxy.fail(dropped);
+      await expect(store.put("large", pieces, PLAIN)).rejects.toMatchObject(unavailable("answered 400"));
+      await direct.getBlockBlobClient("large").upload("x", 1);
+      expect(await store.put("large", pieces, PLAIN)).toBe("existed");
+    });
+
     test("is one writer's alone, of 20 that write other bytes at once", async () => {
       const writers = Array.from({ length: 20 }, (_, i) => [Buffer.alloc(9 * MIB, `writer ${i} `), Buffer.alloc(8 * MIB, `${i};`)]);
       const results = await Promise.all(writers.map((bytes) => store.put("race", bytes, PLAIN)));
