@@ -71,6 +71,12 @@ export const kafkaSourceSettings = z.strictObject({
     .union([z.enum(["earliest", "latest"]), z.iso.datetime({ offset: true })], "must be earliest, latest or an RFC 3339 time")
     .default("earliest")
     .describe("Where a consumer group begins that has committed nothing: `earliest`, `latest`, or a time (RFC 3339)."),
+  binding: z
+    .enum(["drain", "classic"])
+    .default("drain")
+    .describe(
+      "How a function app on Azure gets the messages: `drain` by a timer with this adapter, exact and in large batches; `classic` by the Kafka trigger, which makes text of keys and does not tell null from empty.",
+    ),
   isolation: z
     .enum(["committed", "uncommitted"])
     .default("committed")

@@ -123,18 +123,25 @@ export function createLane(options: LaneOptions): Lane {
       const isOfOne = error instanceof Refused && OF_ONE_RECORD.has((error.cause as { apiId: string }).apiId);
       if (isOfOne && placed.length > 1) {
         const middle = Math.ceil(placed.length / 2);
-        return (await sendBatch(placed.slice(0, middle), outcomes, endMs)) && (await sendBatch(placed.slice(middle), outcomes, endMs));
+        const isGoing = await sendBatch(placed.slice(0, middle), outcomes, endMs);
+        if (isGoing) return sendBatch(placed.slice(middle), outcomes, endMs);
+        leave(placed.slice(middle), outcomes);
+        return false;
       }
       for (const { position } of placed) outcomes[position] = { ok: false, error: failure };
       return isOfOne;
     }
   };
 
+  const leave = (placed: readonly Placed[], outcomes: (PublishOutcome | undefined)[]) => {
+    for (const { position } of placed) outcomes[position] = { ok: false, error: notSent(doing) };
+  };
+
   const sendAll = async (placed: readonly Placed[], outcomes: (PublishOutcome | undefined)[], endMs: number): Promise<void> => {
     let isGoing = true;
     for (const batch of cut(placed)) {
       if (isGoing) isGoing = await sendBatch(batch, outcomes, endMs);
-      else for (const { position } of batch) outcomes[position] = { ok: false, error: notSent(doing) };
+      else leave(batch, outcomes);
     }
   };
   return {

@@ -1,3 +1,4 @@
+import { joined } from "../../../support/pulling/joined.ts";
 import { brokerErrorOf } from "../errors.ts";
 import type { Coordinator } from "../group/coordinator.ts";
 import type { Generation } from "../group/membership.ts";
@@ -34,26 +35,4 @@ export function createCommitting({ coordinator, group, topic, generation, partit
       if (!NOT_NOW.has(protocolCodeOf(error) ?? "")) throw brokerErrorOf(error, `committing offsets of group ${group}`);
     }
   });
-}
-
-function joined(work: () => Promise<void>): () => Promise<void> {
-  let current: Promise<void> | undefined;
-  let next: Promise<void> | undefined;
-  const start = (): Promise<void> => {
-    const started = work().finally(() => {
-      if (current === started) current = undefined;
-    });
-    current = started;
-    return started;
-  };
-  return () => {
-    if (!current) return start();
-    next ??= current
-      .catch(() => undefined)
-      .then(() => {
-        next = undefined;
-        return start();
-      });
-    return next;
-  };
 }

@@ -1,40 +1,16 @@
 import type { Message } from "../../../../core/message.ts";
-import type { Delivery } from "../../../../core/ports/source.ts";
 import { backOffMs } from "../../../../core/retry.ts";
+import { createWindow, type Held, type HeldPartition } from "../../../support/pulling/window.ts";
 import type { Committed, Note } from "../group/offsets.ts";
 import { type RecordBatch, readBatches } from "../records/batch.ts";
 import { createMessageReader, type Origin } from "../records/message.ts";
 import type { FetchedPartition } from "../wire/fetch.ts";
 import { createTransactionFilter } from "./transactions.ts";
 
-/** A message that was handed over and is not settled. */
-export interface Held {
-  readonly offset: number;
-  readonly bytes: number;
-  /** Undefined once it is settled. */
-  message: Message | undefined;
-  /** Of the last hand-over, or of the next one once it was given back. */
-  attempt: number;
-  /** Whether it is handed over, and not given back. */
-  isOut: boolean;
-  /** When it is handed over again, by `performance.now()`. */
-  dueMs: number;
-  readonly partition: AssignedPartition;
-}
-
-/** A delivery that knows what it hands over. */
-export interface KafkaDelivery extends Delivery {
-  readonly held: Held;
-}
-
 const BACK_OFF = { firstDelayMs: 1_000, maxDelayMs: 60_000 } as const;
-/** Handed-over places are cut off in runs of this many. */
-const CUT_AFTER = 1_000;
-/** Settled messages behind one that is not: past this, nothing more of the partition is handed over until that one is settled. */
-const MAX_WINDOW = 100_000;
 
 /** One partition that this consumer holds: what was fetched of it, what is handed over, and how far it is settled. */
-export class AssignedPartition {
+export class AssignedPartition implements HeldPartition {
   readonly index: number;
   /** Committed with each offset. */
   readonly note: Note;
@@ -58,8 +34,7 @@ export class AssignedPartition {
   #faults = 0;
   /** Behind what was taken last. */
   #takenTo: number;
-  #window: Held[] = [];
-  #head = 0;
+  readonly #window = createWindow<number>();
 
   constructor(origin: Origin, { offset, note }: Committed) {
     this.index = origin.partition;
@@ -90,7 +65,7 @@ export class AssignedPartition {
 
   /** The next message in order; undefined where none has been fetched. Sets `fault` where its records cannot be read: they are then fetched again. */
   peek(): Message | undefined {
-    if (this.#peeked || this.#window.length - this.#head >= MAX_WINDOW) return this.#peeked;
+    if (this.#peeked || this.#window.isFull()) return this.#peeked;
     try {
       this.#peeked = this.#next();
     } catch (error) {
@@ -130,36 +105,23 @@ export class AssignedPartition {
   take(bytes: number): Held {
     const message = this.#peeked as Message;
     const offset = Number(message.sequence);
-    const held: Held = { offset, bytes, message, attempt: 1, isOut: false, dueMs: 0, partition: this };
     this.#peeked = undefined;
     this.#faults = 0;
     this.fault = undefined;
     this.#takenTo = offset + 1;
-    this.#window.push(held);
-    return held;
+    return this.#window.add(message, bytes, offset, this);
   }
 
-  /** Settles for good. */
   settle(held: Held): void {
-    held.message = undefined;
-    held.isOut = false;
-    while (this.#head < this.#window.length && !this.#window[this.#head]?.message) this.#head++;
-    if (this.#head >= CUT_AFTER || this.#head === this.#window.length) {
-      this.#window = this.#window.slice(this.#head);
-      this.#head = 0;
-    }
+    this.#window.settle(held);
   }
 
   /** Behind the last offset before which all is settled, or holds no message. */
   get settledTo(): number {
-    return this.#window[this.#head]?.offset ?? this.#takenTo;
+    return this.#window.first()?.from ?? this.#takenTo;
   }
 
-  /** What is handed over or given back, and not settled. */
-  *open(): Generator<Held> {
-    for (let i = this.#head; i < this.#window.length; i++) {
-      const held = this.#window[i] as Held;
-      if (held.message) yield held;
-    }
+  open(): Iterable<Held> {
+    return this.#window.open();
   }
 }

@@ -3,6 +3,7 @@ import { type Log, NO_LOG } from "../../../../core/ports/log.ts";
 import type { Source } from "../../../../core/ports/source.ts";
 import { gather, type Supply } from "../../../support/pulling/gathering.ts";
 import { createHealth, type Health } from "../../../support/pulling/health.ts";
+import { createHolding } from "../../../support/pulling/holding.ts";
 import { createWaiters } from "../../../support/pulling/waiters.ts";
 import { brokerErrorOf, closedError, isHopeless } from "../errors.ts";
 import { createCoordinator } from "../group/coordinator.ts";
@@ -12,7 +13,6 @@ import type { Cluster, TopicInfo } from "../wire/cluster.ts";
 import { createCommitting } from "./committing.ts";
 import { createFaults } from "./faults.ts";
 import { createFetching, LEAST_ROOM_BYTES } from "./fetching.ts";
-import { createHolding } from "./holding.ts";
 import { AssignedPartition } from "./partition.ts";
 import { createStarting } from "./starting.ts";
 
@@ -42,7 +42,7 @@ const CLOSE_WITHIN_MS = 5_000;
 export function createSource(cluster: Cluster, options: KafkaSourceOptions): Source {
   const { topic, group, log = NO_LOG } = options;
   const waiters = createWaiters();
-  const holding = createHolding();
+  const holding = createHolding<AssignedPartition>();
   // Apart, as the coordinator may answer while the partitions' leaders refuse, and the reverse.
   const [member, fetched] = [1, 2].map(() =>
     createHealth({ toleratedFailures: 2, isTransient: (error) => !isHopeless(error), onFailure: waiters.wake }),

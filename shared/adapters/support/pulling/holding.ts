@@ -1,16 +1,17 @@
-import { contentSize } from "../../../../core/message.ts";
-import type { Delivery } from "../../../../core/ports/source.ts";
-import type { Taken } from "../../../support/pulling/gathering.ts";
-import type { AssignedPartition, Held, KafkaDelivery } from "./partition.ts";
+import { contentSize } from "../../../core/message.ts";
+import type { Delivery } from "../../../core/ports/source.ts";
+import type { Taken } from "./gathering.ts";
+import type { Held, HeldDelivery, HeldPartition } from "./window.ts";
 
-/** The partitions that a source holds, and what it hands over of them. Kafka knows no leases: they are kept here, for this process. */
-export interface Holding {
-  readonly partitions: ReadonlyMap<number, AssignedPartition>;
-  /** Bytes that were fetched and not handed over. */
+/** The partitions that a source holds, and what it hands over of them, for brokers that know no leases: they are kept here, for this process. */
+export interface Holding<P extends HeldPartition> {
+  readonly partitions: ReadonlyMap<P["index"], P>;
+  /** Bytes that were received and not handed over. */
   waitingBytes(): number;
   /** Messages that are handed over and neither settled nor given back. */
   outCount(): number;
-  replace(partitions: readonly AssignedPartition[]): void;
+  /** What is handed over of those that are left out is nobody's any more. */
+  replace(partitions: readonly P[]): void;
   /** As a supply's: what is to come again first, then partition by partition. */
   moveTo(taken: Taken): boolean;
   nextLookMs(): number;
@@ -25,15 +26,15 @@ const LEASE_MS = 60_000;
 /** Bound of what is handed over, or given back, and not settled. */
 const MAX_OPEN_BYTES = 128_000_000;
 
-export function createHolding(): Holding {
-  let partitions = new Map<number, AssignedPartition>();
-  let order: AssignedPartition[] = [];
+export function createHolding<P extends HeldPartition>(): Holding<P> {
+  let partitions = new Map<P["index"], P>();
+  let order: P[] = [];
   let openBytes = 0;
   let out = 0;
   /** Nothing is due before. */
   let dueMs = Number.POSITIVE_INFINITY;
 
-  const handOver = (held: Held, nowMs: number): KafkaDelivery => {
+  const handOver = (held: Held, nowMs: number): HeldDelivery => {
     held.isOut = true;
     held.dueMs = nowMs + LEASE_MS;
     dueMs = Math.min(dueMs, held.dueMs);
@@ -45,7 +46,7 @@ export function createHolding(): Holding {
   };
   const hasRoom = (taken: Taken, bytes: number) =>
     taken.deliveries.length < taken.maxMessages && (taken.deliveries.length === 0 || taken.bytes + bytes <= taken.maxBytes);
-  const put = (taken: Taken, delivery: KafkaDelivery) => {
+  const put = (taken: Taken, delivery: HeldDelivery) => {
     taken.deliveries.push(delivery);
     taken.bytes += delivery.held.bytes;
   };
@@ -69,7 +70,7 @@ export function createHolding(): Holding {
     return !isFull;
   };
   /** Takes of one partition until it has no more; false once no more fits. */
-  const moveFrom = (partition: AssignedPartition, taken: Taken, nowMs: number): boolean => {
+  const moveFrom = (partition: P, taken: Taken, nowMs: number): boolean => {
     for (let message = partition.peek(); message; message = partition.peek()) {
       const bytes = contentSize(message);
       if (!hasRoom(taken, bytes) || openBytes >= MAX_OPEN_BYTES) return false;
@@ -80,7 +81,7 @@ export function createHolding(): Holding {
   };
   /** What a delivery hands over; undefined where it is not ours any more. */
   const heldOf = (delivery: Delivery): Held | undefined => {
-    const { held } = delivery as Partial<KafkaDelivery>;
+    const { held } = delivery as Partial<HeldDelivery>;
     return held &&
       partitions.get(held.partition.index) === held.partition &&
       held.isOut &&
@@ -111,9 +112,9 @@ export function createHolding(): Holding {
       const nowMs = performance.now();
       if (!moveDue(taken, nowMs)) return false;
       for (let turns = order.length; turns > 0; turns--) {
-        const partition = order[0] as AssignedPartition;
+        const partition = order[0] as P;
         if (!moveFrom(partition, taken, nowMs)) return taken.deliveries.length === 0;
-        order.push(order.shift() as AssignedPartition);
+        order.push(order.shift() as P);
       }
       return taken.deliveries.length < taken.maxMessages && taken.bytes < taken.maxBytes;
     },
