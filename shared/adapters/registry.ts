@@ -6,7 +6,9 @@ import type { ObjectStore } from "../core/ports/object-store.ts";
 import type { Publisher } from "../core/ports/publisher.ts";
 import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
+import { eventHubsDestinationSettings, eventHubsSourceSettings } from "./brokers/event-hubs/settings.ts";
 import { kafkaDestinationSettings, kafkaSourceSettings } from "./brokers/kafka/settings.ts";
+import { serviceBusSourceSettings } from "./brokers/service-bus/settings.ts";
 import { azureBlobStoreSettings } from "./stores/azure-blob/settings.ts";
 import { fsStoreSettings } from "./stores/fs/settings.ts";
 import { gcsStoreSettings } from "./stores/gcs/settings.ts";
@@ -70,19 +72,30 @@ export const brokers = {
   embedded: () => import("./brokers/embedded/adapter.ts"),
   pubsub: () => import("./brokers/pubsub/adapter.ts"),
   kafka: () => import("./brokers/kafka/adapter.ts"),
+  "event-hubs": () => import("./brokers/event-hubs/adapter.ts"),
+  "service-bus": () => import("./brokers/service-bus/adapter.ts"),
 } satisfies Record<string, () => Promise<BrokerAdapter>>;
+
+/** Where messages come from that only push them, to functions: they have no client, and so no adapter to open. */
+export const pushingSources = {
+  "event-grid": z.strictObject({}),
+} satisfies Record<string, z.ZodObject>;
 
 /** What a pipeline's source, and a destination, may say besides what those of every broker say. */
 export const sourceSettings = {
   embedded: z.strictObject({}),
   pubsub: z.strictObject({}),
   kafka: kafkaSourceSettings,
+  "event-hubs": eventHubsSourceSettings,
+  "service-bus": serviceBusSourceSettings,
 } satisfies Record<keyof typeof brokers, z.ZodObject>;
 
 export const destinationSettings = {
   embedded: z.strictObject({}),
   pubsub: z.strictObject({}),
   kafka: kafkaDestinationSettings,
+  "event-hubs": eventHubsDestinationSettings,
+  "service-bus": z.strictObject({}),
 } satisfies Record<keyof typeof brokers, z.ZodObject>;
 
 export const stores = {

@@ -7,9 +7,12 @@ import { digestOf } from "../../shared/core/digest.ts";
 import { type MessageContent, payloadContent } from "../../shared/core/message.ts";
 import type { Log, LogFields } from "../../shared/core/ports/log.ts";
 import { NO_LOG } from "../../shared/core/ports/log.ts";
-import type { Delivery, Source } from "../../shared/core/ports/source.ts";
-import { messageOf, payloadText } from "../contract/support-messages.ts";
+import type { Source } from "../../shared/core/ports/source.ts";
+import { messageOf } from "../contract/support-messages.ts";
 import { type KafkaBroker, startKafkaBroker } from "../services/kafka-broker.ts";
+import { freshTopic } from "./support-sources.ts";
+
+export { eventually, freshTopic, numbered, receiveAll, texts } from "./support-sources.ts";
 
 const PUBLISHED_AT_ONCE = 5_000;
 
@@ -37,28 +40,6 @@ export function kafkaClients(host: () => string) {
       lines.splice(0);
     },
   };
-}
-
-/** Receives until there are `count`, or nothing more has come for `maxWaitMs`. */
-export async function receiveAll(source: Source, count: number, maxWaitMs = 5_000): Promise<Delivery[]> {
-  const all: Delivery[] = [];
-  while (all.length < count) {
-    const more = await source.receive({ maxMessages: count - all.length, maxBytes: 60_000_000, maxWaitMs });
-    if (more.length === 0) break;
-    all.push(...more);
-  }
-  return all;
-}
-
-export const freshTopic = (name: string) => `${name}-${randomUUID().slice(0, 8)}`;
-
-/** Polls until `work` is true. */
-export async function eventually(work: () => Promise<boolean> | boolean, withinMs = 20_000): Promise<void> {
-  const endMs = Date.now() + withinMs;
-  while (!(await work())) {
-    if (Date.now() > endMs) throw new Error("it did not come to pass in time");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** Publishes flights `from` to `from + count` with keys; returns their digests. */
@@ -123,7 +104,3 @@ export function useKafka(settings: Record<string, string> = {}): KafkaInTests {
     },
   };
 }
-
-export const texts = (deliveries: readonly Delivery[]) => deliveries.map(({ message }) => payloadText(message));
-/** Texts `m<from>` to before `m<to>`. */
-export const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);

@@ -33,8 +33,14 @@ export interface BrokerFixture {
 export type BrokerGap =
   /** Messages without an ordering key come in the order of publication. */
   | "order"
+  /** Messages of different ordering keys come in the order of publication. */
+  | "order between keys"
   /** Attributes keep their order. */
   | "attribute order"
+  /** Publishing tells the ids by which the messages are delivered. */
+  | "ids of publications"
+  /** The broker adds no system property of its own. */
+  | "own properties"
   /** `acknowledge` counts exactly. */
   | "count of acknowledged"
   /** A lost lease settles nothing. */

@@ -141,7 +141,7 @@ async function startParts(
     PERSISTOR_TRIGGER_AUTH: JSON.stringify({ mode: "required", issuer: issuer.url, audience: AUDIENCE, serviceAccounts: [ACCOUNT] }),
     ...options.environment,
   };
-  const settings = readSettings(environment, "cloud");
+  const settings = readSettings(environment, "google");
   const pubsub = new PubSub({ projectId, apiEndpoint: emulator.host, emulatorMode: true });
   opened({ stop: () => pubsub.close() });
   await makeTopics(pubsub, settings, new Set(options.ordered));

@@ -12,6 +12,7 @@ export interface OutgoingMessage extends MessageContent {
   orderedBy?: string;
 }
 
+/** `messageId` as the broker tells it; empty where it tells none. */
 export type PublishOutcome = { ok: true; messageId: string } | { ok: false; error: BrokerError };
 
 export interface PublishLimits {

@@ -1,0 +1,106 @@
+import type { ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender } from "@azure/service-bus";
+import { BrokerError } from "../../../core/errors.ts";
+import type { MessageContent } from "../../../core/message.ts";
+import type { PublishOutcome } from "../../../core/ports/publisher.ts";
+import { propertiesStandingFor } from "../../support/amqp/raw-messages.ts";
+import { BATCHED_BYTES, envelopeBytes, writeBatch } from "../../support/amqp/writing.ts";
+import { brokerErrorOf } from "./errors.ts";
+import { SERVICE_BUS } from "./message.ts";
+
+/** An encoded message, and where it stood in the call. */
+export interface Placed {
+  position: number;
+  content: MessageContent;
+  encoded: Buffer;
+}
+
+/** A Premium namespace takes larger messages, but no larger batches. */
+const MAX_BATCH_BYTES = 1_000_000;
+/** Service Bus does not tell the sequence numbers of what it takes. */
+const UNTOLD_ID = "";
+
+/** Sends the messages of a lane in their order, batch by batch, and fills their outcomes; behind one that failed nothing more is sent. */
+export function createSending(sender: ServiceBusSender, maxSizeInBytes: number, doing: string) {
+  const maxBatchBytes = Math.min(maxSizeInBytes, MAX_BATCH_BYTES);
+
+  /** Whether what follows may be sent. */
+  const sendCut = async (cut: readonly Placed[], outcomes: (PublishOutcome | undefined)[]): Promise<boolean> => {
+    try {
+      await sender.sendMessages(sendableOf(cut, maxBatchBytes));
+      for (const { position } of cut) outcomes[position] = { ok: true, messageId: UNTOLD_ID };
+      return true;
+    } catch (error) {
+      const failure = brokerErrorOf(error, doing);
+      const isOfOne = failure.code === "refused" || failure.code === "too_large";
+      if (isOfOne && cut.length > 1) {
+        const middle = Math.ceil(cut.length / 2);
+        return (await sendCut(cut.slice(0, middle), outcomes)) && (await sendCut(cut.slice(middle), outcomes));
+      }
+      for (const { position } of cut) outcomes[position] = { ok: false, error: failure };
+      return isOfOne;
+    }
+  };
+  return async (lane: readonly Placed[], outcomes: (PublishOutcome | undefined)[]): Promise<void> => {
+    let isGoing = true;
+    for (const cut of cutsOf(lane, maxBatchBytes)) {
+      if (isGoing) isGoing = await sendCut(cut, outcomes);
+      else for (const { position } of cut) outcomes[position] = { ok: false, error: notSent(doing) };
+    }
+  };
+}
+
+function* cutsOf(lane: readonly Placed[], maxBatchBytes: number): Generator<Placed[]> {
+  let cut: Placed[] = [];
+  let bytes = 0;
+  for (const placed of lane) {
+    const own = placed.encoded.length + BATCHED_BYTES;
+    if (cut.length > 0 && bytes + own > maxBatchBytes) {
+      yield cut;
+      cut = [];
+    }
+    bytes = cut.length === 0 ? envelopeBytes(placed.content) + own : bytes + own;
+    cut.push(placed);
+  }
+  if (cut.length > 0) yield cut;
+}
+
+/** A batch as the SDK's sender takes it, and what it asks such a one for. */
+interface EncodedBatch extends ServiceBusMessageBatch {
+  _generateMessage(): Buffer;
+  _messageSpanContexts: never[];
+}
+
+/** Messages that are encoded already, in the form of the SDK: a batch, or one that is too large for any batch. */
+function sendableOf(cut: readonly Placed[], maxBatchBytes: number): ServiceBusMessage | EncodedBatch {
+  const [{ content, encoded }] = cut as [Placed];
+  if (encoded.length + BATCHED_BYTES + envelopeBytes(content) > maxBatchBytes) {
+    return { body: NEVER_ENCODED, applicationProperties: propertiesStandingFor(encoded) };
+  }
+  const batch = writeBatch(
+    cut.map((placed) => placed.encoded),
+    content,
+    SERVICE_BUS,
+  );
+  return {
+    count: cut.length,
+    sizeInBytes: batch.length,
+    maxSizeInBytes: maxBatchBytes,
+    tryAddMessage: () => false,
+    _generateMessage: () => batch,
+    _messageSpanContexts: [],
+  };
+}
+
+/** A body that cannot be encoded: were the SDK to encode such a message itself, that would fail, and not send an empty one. */
+class NeverEncoded extends Uint8Array {
+  override get length(): number {
+    throw new BrokerError("unsupported", "publishing to Service Bus: its library does not take messages that are encoded already");
+  }
+}
+const NEVER_ENCODED = new NeverEncoded(0);
+
+function notSent(doing: string): BrokerError {
+  return new BrokerError("broker_unavailable", `${doing}: not sent, as a message before it was not; send it again behind that one`, {
+    retryable: true,
+  });
+}

@@ -1,0 +1,29 @@
+import { randomUUID } from "node:crypto";
+import type { Delivery, Source } from "../../shared/core/ports/source.ts";
+import { payloadText } from "../contract/support-messages.ts";
+
+/** Receives until there are `count`, or nothing more has come for `maxWaitMs`. */
+export async function receiveAll(source: Source, count: number, maxWaitMs = 5_000): Promise<Delivery[]> {
+  const all: Delivery[] = [];
+  while (all.length < count) {
+    const more = await source.receive({ maxMessages: count - all.length, maxBytes: 60_000_000, maxWaitMs });
+    if (more.length === 0) break;
+    all.push(...more);
+  }
+  return all;
+}
+
+export const freshTopic = (name: string) => `${name}-${randomUUID().slice(0, 8)}`;
+
+/** Polls until `work` is true. */
+export async function eventually(work: () => Promise<boolean> | boolean, withinMs = 20_000): Promise<void> {
+  const endMs = Date.now() + withinMs;
+  while (!(await work())) {
+    if (Date.now() > endMs) throw new Error("it did not come to pass in time");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+export const texts = (deliveries: readonly Delivery[]) => deliveries.map(({ message }) => payloadText(message));
+/** Texts `m<from>` to before `m<to>`. */
+export const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `m${from + i}`);
