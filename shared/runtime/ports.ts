@@ -10,7 +10,7 @@ import {
   stores,
 } from "../adapters/registry.ts";
 import type { Clock } from "../core/clock.ts";
-import { InvalidInput } from "../core/errors.ts";
+import { InvalidInput, Unsupported } from "../core/errors.ts";
 import { parsePathMask } from "../core/object-name.ts";
 import type { Pipeline, TopicTarget } from "../core/pipeline.ts";
 import type { Log } from "../core/ports/log.ts";
@@ -20,7 +20,7 @@ import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
 import type { FlushedMeter } from "./invocation.ts";
 import { openedOnce } from "./opened-once.ts";
-import { ownDestinationSettings, ownSourceSettings, type PipelineSettings, topicKey } from "./settings/pipelines.ts";
+import { ownDestinationSettings, ownSourceSettings, type PipelineSettings, type SourceKind, topicKey } from "./settings/pipelines.ts";
 import type { Settings } from "./settings/settings.ts";
 import { ownStoreSettings, type StoreKind } from "./settings/stores.ts";
 import { createSourceStates, type SourceStates } from "./source-states.ts";
@@ -124,6 +124,7 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
     async openSource(name) {
       const { source } = settings.pipelines[name] as PipelineSettings;
       const { topic, subscription } = source;
+      if (!isBroker(source.broker)) throw new Unsupported(`opening the source of pipeline ${name}: ${source.broker} only pushes`);
       const own = ownSourceSettings(source.broker, source);
       return openTopic(await broker(source.broker), { id: brokerIdOf(source), topic, subscription, own });
     },
@@ -141,6 +142,10 @@ export function createPorts(settings: Settings, { clock, log, meter, wrap = {} }
       for (const close of closers.splice(0).reverse()) await close();
     },
   };
+}
+
+function isBroker(kind: SourceKind): kind is BrokerName {
+  return Object.hasOwn(brokers, kind);
 }
 
 /** The broker id of a source's messages. */

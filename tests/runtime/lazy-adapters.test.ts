@@ -6,12 +6,14 @@ const ROOT = new URL("../../", import.meta.url);
 /** Packages that only an adapter in use may load. */
 const HEAVY = [
   "@platformatic/kafka",
+  "@azure/event-hubs",
+  "@azure/service-bus",
+  "@azure/storage-blob",
+  "@azure/identity",
   "@google-cloud/pubsub",
   "@google-cloud/storage",
   "mongodb",
   "google-gax",
-  "@azure/storage-blob",
-  "@azure/identity",
 ];
 
 /** Names of the packages that a module loads with itself. */

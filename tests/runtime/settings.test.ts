@@ -331,8 +331,8 @@ describe("settings of functions on a cloud", () => {
   });
 
   it("must name pipelines, and grant nothing unless told", () => {
-    expect(() => readSettings({}, "cloud")).toThrow(/PERSISTOR_PIPELINES: must be set/);
-    expect(readSettings(inPipelines({ orders: gcp() }), "cloud")).toMatchObject({
+    expect(() => readSettings({}, "google")).toThrow(/PERSISTOR_PIPELINES: must be set/);
+    expect(readSettings(inPipelines({ orders: gcp() }), "google")).toMatchObject({
       auth: { mode: "required", apiKeys: [] },
       triggerAuth: undefined,
       destinations: {},
@@ -344,20 +344,27 @@ describe("settings of functions on a cloud", () => {
 
   it("refuse the parts of one machine", () => {
     const environment = { ...inPipelines({ orders: { source: { topic: "orders" }, store: { kind: "fs" } } }), PERSISTOR_INDEX: "sqlite" };
-    expect(() => readSettings(environment, "cloud")).toThrow(
+    expect(() => readSettings(environment, "google")).toThrow(
       /orders.source.broker: is for the local host[\s\S]*orders.store.kind[\s\S]*PERSISTOR_INDEX/,
     );
   });
 
   it("name a subscription after its topic, which must be unique in a project", () => {
-    const { pipelines } = readSettings(inPipelines({ orders: gcp({ deadLetter: {} }) }), "cloud");
+    const { pipelines } = readSettings(inPipelines({ orders: gcp({ deadLetter: {} }) }), "google");
     expect(pipelines.orders?.source.subscription).toBe("orders-persistor");
     expect(pipelines["dead-letter"]?.source).toMatchObject({ broker: "pubsub", subscription: "persistor-dead-letter-persistor" });
   });
 
+  it("let a consumer group be called $Default, and nothing else that begins so", () => {
+    const source = (subscription: string) => ({ source: { broker: "event-hubs", topic: "orders", subscription } });
+    const read = (subscription: string) => readSettings(inPipelines({ orders: gcp(source(subscription)) }), "google").pipelines.orders;
+    expect(read("$Default")?.source.subscription).toBe("$Default");
+    expect(() => read("$others")).toThrow(/orders.source.subscription: must be a subscription's name/);
+  });
+
   it("store dead letters beside the pipeline's objects, and index them where the pipeline is indexed", () => {
     const read = (change: Record<string, unknown>) =>
-      readSettings(inPipelines({ orders: gcp({ deadLetter: {}, ...change }) }), "cloud").pipelines["dead-letter"];
+      readSettings(inPipelines({ orders: gcp({ deadLetter: {}, ...change }) }), "google").pipelines["dead-letter"];
     expect(read({})).toMatchObject({ store: { kind: "gcs", bucket: "lake" }, index: undefined });
     expect(read({ index: { topic: "t", collection: "orders" } })).toMatchObject({ index: { topic: "t", collection: "dead-letter" } });
   });
@@ -371,7 +378,7 @@ describe("settings of functions on a cloud", () => {
         STORAGE_EMULATOR_HOST: "http://127.0.0.1:2",
         PERSISTOR_MONGODB_URI: "mongodb://127.0.0.1:3",
       },
-      "cloud",
+      "google",
     );
     expect(adapters).toMatchObject({
       pubsub: { projectId: "p", emulatorHost: "127.0.0.1:1" },
@@ -400,7 +407,7 @@ describe("settings of functions on a cloud", () => {
       ...inPipelines({ orders: gcp() }),
       PERSISTOR_TRIGGER_AUTH: '{"mode": "required", "audience": "a", "serviceAccounts": ["a@b.example"]}',
     };
-    expect(readSettings(environment, "cloud").triggerAuth).toMatchObject({ issuer: "https://accounts.google.com", audience: "a" });
+    expect(readSettings(environment, "google").triggerAuth).toMatchObject({ issuer: "https://accounts.google.com", audience: "a" });
     const faults = faultsOf({ ...environment, PERSISTOR_TRIGGER_AUTH: '{"mode": "required", "serviceAccounts": []}' });
     expect(faults.map(({ path }) => path)).toEqual(["PERSISTOR_TRIGGER_AUTH.audience", "PERSISTOR_TRIGGER_AUTH.serviceAccounts"]);
   });
@@ -510,9 +517,9 @@ describe("settings of Kafka", () => {
     ]);
     const store = { kind: "gcs", bucket: "lake" };
     const onCloud = { ...inPipelines({ orders: kafka({ store, index: { collection: "orders" } }) }), PERSISTOR_KAFKA: KAFKA };
-    expect(readSettings(onCloud, "cloud").pipelines["orders"]?.index?.broker).toBe("kafka");
+    expect(readSettings(onCloud, "google").pipelines["orders"]?.index?.broker).toBe("kafka");
     const embedded = inPipelines({ orders: kafka({ store, index: { broker: "embedded", collection: "orders" } }) });
-    expect(() => readSettings({ ...embedded, PERSISTOR_KAFKA: KAFKA }, "cloud")).toThrow(/orders\.index\.broker: is for the local host/);
+    expect(() => readSettings({ ...embedded, PERSISTOR_KAFKA: KAFKA }, "google")).toThrow(/orders\.index\.broker: is for the local host/);
   });
 
   it("take what concerns Kafka alone for sources and destinations of Kafka alone", () => {

@@ -1,9 +1,10 @@
+import { pushingSources } from "../../adapters/registry.ts";
 import type { InputFault } from "../../core/errors.ts";
 import { errorText } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
 import type { SettingName } from "./declarations.ts";
 import { nameSchema } from "./names.ts";
-import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
+import { deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
 
 export type Pipelines = Readonly<Record<string, PipelineSettings>>;
 
@@ -29,20 +30,26 @@ export function* localParts(
   if (index === "sqlite") yield { path: "PERSISTOR_INDEX", message };
 }
 
-/** A broker that is used and of which nothing is said. */
-export function* missingBrokers(
-  isKafkaSet: boolean,
-  pipelines: Pipelines,
-  destinations: Readonly<Record<string, { broker: BrokerKind }>>,
-): Generator<InputFault> {
-  if (isKafkaSet) return;
-  const users = [
-    ...Object.entries(pipelines).flatMap(([name, { source, index, deadLetter }]) =>
-      [source, index, deadLetter].some((part) => part?.broker === "kafka") ? [`pipeline ${name}`] : [],
-    ),
-    ...Object.entries(destinations).flatMap(([name, { broker }]) => (broker === "kafka" ? [`destination ${name}`] : [])),
-  ];
-  if (users.length > 0) yield { path: "PERSISTOR_KAFKA", message: `must be set: ${users.join(", ")} use Kafka` };
+/** Kafka that is used and of which nothing is said. */
+export function* missingKafka(isKafkaSet: boolean, users: readonly string[]): Generator<InputFault> {
+  if (!isKafkaSet && users.length > 0) yield { path: "PERSISTOR_KAFKA", message: `must be set: ${users.join(", ")} use Kafka` };
+}
+
+/** What only pushes takes no messages, and only functions on Azure are pushed to. */
+export function* pushingFaults(variable: string, pipelines: Pipelines, isOnAzure: boolean): Generator<InputFault> {
+  for (const [name, { source, ...pipeline }] of Object.entries(pipelines)) {
+    if (!Object.hasOwn(pushingSources, source.broker)) continue;
+    const at = `${variable}.${name}`;
+    if (!isOnAzure)
+      yield {
+        path: `${at}.source.broker`,
+        message: `is for functions on Azure: ${source.broker} pushes, and nothing can be pulled from it`,
+      };
+    for (const part of ["index", "deadLetter"] as const) {
+      if (pipeline[part] && Object.hasOwn(pushingSources, pipeline[part].broker))
+        yield { path: `${at}.${part}.broker`, message: `must be set: ${source.broker} takes no messages` };
+    }
+  }
 }
 
 const AZURE_STORAGE = "PERSISTOR_AZURE_STORAGE";

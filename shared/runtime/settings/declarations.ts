@@ -20,6 +20,8 @@ export interface Declaration<T = unknown> {
   shown: string;
   /** The fallback of functions on a cloud, where it is another one. */
   onCloud?: { fallback: NoInfer<T>; shown: string };
+  /** That of functions on Azure, where it is another one still. */
+  onAzure?: { fallback: NoInfer<T>; shown: string };
   /** The text is JSON. */
   json?: boolean;
   /** Never logged, never shown in an error. */
@@ -31,6 +33,43 @@ const declare = <T>(declaration: Declaration<T>): Declaration<T> => declaration;
 const number = (low: number, high: number) =>
   z.string().regex(/^\d+$/, "must be a whole number").transform(Number).pipe(z.int().min(low).max(high));
 const word = <const T extends readonly [string, ...string[]]>(words: T) => z.enum(words);
+
+/** How a namespace of Azure is reached, by the names that connections of Azure Functions use: the platform's triggers read the same settings. */
+const namespaceConnection = (product: string, variable: string) => ({
+  connectionString: declare({
+    doc: `Connection string of the ${product} namespace. Either this or \`${variable}__fullyQualifiedNamespace\`.`,
+    schema: z
+      .string()
+      .regex(/Endpoint=sb:\/\//i, "must be a connection string: Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…")
+      .optional(),
+    fallback: undefined,
+    shown: "none",
+    secret: true,
+  }),
+  namespace: declare({
+    doc: "`<namespace>.servicebus.windows.net`, where the process's identity is the credential.",
+    schema: z
+      .string()
+      .regex(/^[A-Za-z0-9.-]+$/, "must be a host's name, without sb:// and slashes")
+      .optional(),
+    fallback: undefined,
+    shown: "none",
+  }),
+  credential: declare({
+    doc: "`managedidentity`: an identity of Azure and no other credential.",
+    schema: azureIdentitySettings.shape.credential,
+    fallback: undefined,
+    shown: "what `DefaultAzureCredential` finds",
+  }),
+  clientId: declare({
+    doc: "Client id of a user-assigned identity.",
+    schema: azureIdentitySettings.shape.clientId,
+    fallback: undefined,
+    shown: "the process's own identity",
+  }),
+});
+const serviceBus = namespaceConnection("Service Bus", "PERSISTOR_SERVICE_BUS");
+const eventHubs = namespaceConnection("Event Hubs", "PERSISTOR_EVENT_HUBS");
 
 /** Every setting, of the local host and of the functions on a cloud. */
 export const DECLARATIONS = {
@@ -117,6 +156,10 @@ export const DECLARATIONS = {
     fallback: undefined,
     shown: "none",
     onCloud: { fallback: { broker: "pubsub", topic: "persistor-work" }, shown: '{"broker": "pubsub", "topic": "persistor-work"}' },
+    onAzure: {
+      fallback: { broker: "service-bus", topic: "persistor-work" },
+      shown: '{"broker": "service-bus", "topic": "persistor-work"}',
+    },
     json: true,
   }),
   GOOGLE_CLOUD_PROJECT: declare({
@@ -161,6 +204,51 @@ export const DECLARATIONS = {
     schema: azureIdentitySettings.shape.clientId,
     fallback: undefined,
     shown: "the process's own identity",
+  }),
+  PERSISTOR_SERVICE_BUS: serviceBus.connectionString,
+  PERSISTOR_SERVICE_BUS__fullyQualifiedNamespace: serviceBus.namespace,
+  PERSISTOR_SERVICE_BUS__credential: serviceBus.credential,
+  PERSISTOR_SERVICE_BUS__clientId: serviceBus.clientId,
+  PERSISTOR_SERVICE_BUS_MAX_MESSAGE_BYTES: declare({
+    doc: "Largest message that is published to Service Bus: somewhat less than its tier takes.",
+    schema: number(1_000, 100_000_000),
+    fallback: 250_000,
+    shown: "250000",
+  }),
+  PERSISTOR_EVENT_HUBS: eventHubs.connectionString,
+  PERSISTOR_EVENT_HUBS__fullyQualifiedNamespace: eventHubs.namespace,
+  PERSISTOR_EVENT_HUBS__credential: eventHubs.credential,
+  PERSISTOR_EVENT_HUBS__clientId: eventHubs.clientId,
+  PERSISTOR_EVENT_HUBS_MAX_MESSAGE_BYTES: declare({
+    doc: "Largest message that is published to Event Hubs: somewhat less than its tier takes.",
+    schema: number(1_000, 100_000_000),
+    fallback: 1_000_000,
+    shown: "1000000",
+  }),
+  PERSISTOR_PULL_SCHEDULE: declare({
+    doc: "When functions on Azure drain the sources whose `binding` is `drain`, as NCRONTAB: second, minute, hour, day, month, day of the week.",
+    schema: z.string().regex(/^(?:[\d*/,\-A-Za-z]+ ){5}[\d*/,\-A-Za-z]+$/, "must have six fields of NCRONTAB"),
+    fallback: "0 * * * * *",
+    shown: "0 * * * * *",
+  }),
+  PERSISTOR_PULL_SECONDS: declare({
+    doc: "How long such a drain takes at most; less than host.json's `functionTimeout`.",
+    schema: number(1, 3_600),
+    fallback: 240,
+    shown: "240",
+  }),
+  PERSISTOR_FUNCTION_AUTH_LEVEL: declare({
+    doc: "What Azure asks of a request before a function sees it: `anonymous`, or a key of the function app (`function`, `admin`). `PERSISTOR_AUTH` counts besides.",
+    schema: word(["anonymous", "function", "admin"]),
+    fallback: "anonymous",
+    shown: "anonymous",
+  }),
+  PERSISTOR_KAFKA_TRIGGER_PASSWORD: declare({
+    doc: "The password of `PERSISTOR_KAFKA` once more, for Azure's Kafka trigger, which reads it by itself.",
+    schema: z.string().min(1).optional(),
+    fallback: undefined,
+    shown: "none",
+    secret: true,
   }),
   PERSISTOR_AUTH: declare({
     doc: "Who may call what, as JSON: `mode` (`open` or `required`), `apiKeys` (`npm run api-key` makes a key and its entry), and `issuers` of OpenID Connect tokens, each with `issuer`, `audience` and what its `roles` grant.",

@@ -47,12 +47,18 @@ export function ownFieldsOf<K extends string>(what: string, schemas: OwnSchemas<
 
 /** Without its default, which is the kind's own schema's to give: here it would make every kind have the field. */
 function fieldOf(owners: readonly { kind: string; schema: z.ZodType }[]): z.ZodOptional<z.ZodType> {
-  const { schema } = owners[0] as (typeof owners)[number];
-  const kinds = owners.map(({ kind }) => `\`${kind}\``).join(", ");
-  const isDefaulted = schema instanceof z.ZodDefault;
-  const bare = isDefaulted ? (schema.unwrap() as z.ZodType) : schema;
-  const fallback = isDefaulted ? ` Default: \`${JSON.stringify(schema.def.defaultValue).replaceAll('"', "")}\`.` : "";
-  return bare.optional().describe(`${kinds} only: ${lowerFirst(schema.description ?? "")}${fallback}`);
+  const bare = owners.map(({ schema }) => (schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema));
+  const byDoc = Map.groupBy(owners, ({ schema }) => docOf(schema));
+  const docs = [...byDoc].map(([doc, group]) => `${group.map(({ kind }) => `\`${kind}\``).join(", ")} only: ${doc}`);
+  const [first, second, ...others] = bare as [z.ZodType, ...z.ZodType[]];
+  // Kinds may know a field of the same name by other values: each one's own schema judges them.
+  const either = second && byDoc.size > 1 ? z.union([first, second, ...others]) : first;
+  return either.optional().describe(docs.join(" "));
+}
+
+function docOf(schema: z.ZodType): string {
+  const fallback = schema instanceof z.ZodDefault ? ` Default: \`${JSON.stringify(schema.def.defaultValue).replaceAll('"', "")}\`.` : "";
+  return lowerFirst(schema.description ?? "") + fallback;
 }
 
 function lowerFirst(text: string): string {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { brokers, destinationSettings, sourceSettings } from "../../adapters/registry.ts";
+import { brokers, destinationSettings, pushingSources, sourceSettings } from "../../adapters/registry.ts";
 import { nameSchema, names } from "./names.ts";
 import { ownFieldsOf } from "./own-fields.ts";
 import { ownStoreSettings, type StoreKind, storeSchema } from "./stores.ts";
@@ -8,26 +8,39 @@ export const topicSchema = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9._~+%-]{0,254}$/, "must be a topic's name: letters, digits and -_.~+%, at most 255");
 
+/** Like a topic's name, but that Event Hubs has a consumer group `$Default`. */
+const subscriptionSchema = z.union([topicSchema, z.string().regex(/^\$Default$/i)], {
+  error: "must be a subscription's name: letters, digits and -_.~+%, at most 255, or $Default",
+});
+
 const EMBEDDED = "embedded";
 
 export type BrokerKind = keyof typeof brokers;
+/** What a pipeline may read: a broker, or something that only pushes. */
+export type SourceKind = BrokerKind | keyof typeof pushingSources;
 
 const brokerSchema = z.enum(names(brokers));
-const ownSource = ownFieldsOf<BrokerKind>("a source", sourceSettings);
+const sourceKinds = { ...sourceSettings, ...pushingSources };
+const ownSource = ownFieldsOf<SourceKind>("a source", sourceKinds);
 const ownDestination = ownFieldsOf<BrokerKind>("a destination", destinationSettings);
 
 /** What a source, and a destination, is told besides what those of every broker are. */
 export const ownSourceSettings = ownSource.of;
 export const ownDestinationSettings = ownDestination.of;
 
+/** The same of a source with the defaults of its kind. */
+export function wholeSourceSettings(kind: SourceKind, source: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return sourceKinds[kind].parse(ownSource.of(kind, source));
+}
+
 const sourceSchema = z
   .strictObject({
-    broker: brokerSchema.default(EMBEDDED).describe("Adapter of the broker."),
+    broker: z.enum(names(sourceKinds)).default(EMBEDDED).describe("Adapter of the broker, or `event-grid`."),
     topic: topicSchema.describe("Topic that is read."),
-    subscription: topicSchema
+    subscription: subscriptionSchema
       .optional()
       .describe(
-        "Subscription of that topic; at Kafka the consumer group. Default: `persistor` at the embedded broker, elsewhere the topic's name and `-persistor`.",
+        "Subscription of that topic; at Kafka and Event Hubs the consumer group. Default: `persistor` at the embedded broker, elsewhere the topic's name and `-persistor`.",
       ),
     id: z
       .string()
@@ -125,7 +138,8 @@ export interface PipelineSettings extends Omit<ParsedPipeline, "index" | "deadLe
 export function withBrokers(pipelines: Readonly<Record<string, ParsedPipeline>>, beside?: BrokerKind): Record<string, PipelineSettings> {
   return Object.fromEntries(
     Object.entries(pipelines).map(([name, { index, deadLetter, ...pipeline }]) => {
-      const broker = beside ?? pipeline.source.broker;
+      // What only pushes takes no messages; the settings' checks ask for another.
+      const broker = beside ?? (pipeline.source.broker as BrokerKind);
       return [
         name,
         {
@@ -139,7 +153,7 @@ export function withBrokers(pipelines: Readonly<Record<string, ParsedPipeline>>,
 }
 
 /** Tells topics of the same name at several brokers apart. */
-export function topicKey({ broker, topic }: { broker: BrokerKind; topic: string }): string {
+export function topicKey({ broker, topic }: { broker: SourceKind; topic: string }): string {
   return `${broker}/${topic}`;
 }
 

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
-import { azureStorageFaults, faultsTogether, localParts, missingBrokers } from "./checks.ts";
+import { azureConnectionFaults, brokerUsers, faultsOnAzure } from "./azure-checks.ts";
+import { faultsTogether, localParts, missingKafka, pushingFaults } from "./checks.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
 import { type PipelineSettings, pipelinesSchema, withBrokers, withDeadLetterPipelines } from "./pipelines.ts";
 
@@ -25,6 +26,12 @@ export interface Settings {
   adapters: Readonly<Record<string, AdapterSettings>>;
   /** Undefined: a host drives its jobs itself. */
   workTopic: Values["PERSISTOR_WORK_TOPIC"];
+  /** When sources are drained by a timer: NCRONTAB with six fields. */
+  pullSchedule: string;
+  /** For how long at most. */
+  pullSeconds: number;
+  /** What Azure asks of a request before a function sees it. */
+  functionAuthLevel: Values["PERSISTOR_FUNCTION_AUTH_LEVEL"];
   /** Undefined: nobody may trigger. */
   triggerAuth: Values["PERSISTOR_TRIGGER_AUTH"];
   auth: Values["PERSISTOR_AUTH"];
@@ -49,7 +56,7 @@ export class SettingsError extends PersistorError {
 const OWN_PREFIX = "PERSISTOR_";
 
 /** Where the settings are for: it decides on what holds where a variable is not set. */
-export type HostKind = "local" | "cloud";
+export type HostKind = "local" | "google" | "azure";
 
 /** Reads all settings from environment variables. Throws SettingsError with every problem at once. */
 export function readSettings(environment: Readonly<Record<string, string | undefined>>, host: HostKind = "local"): Settings {
@@ -65,9 +72,11 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   const variable = fromFile ? "PERSISTOR_PIPELINES_FILE" : "PERSISTOR_PIPELINES";
   if (faults.length === 0 && Object.keys(pipelines).length === 0)
     faults.push({ path: variable, message: "must be set: name at least one pipeline" });
-  faults.push(...missingBrokers(read.PERSISTOR_KAFKA !== undefined, pipelines, read.PERSISTOR_DESTINATIONS ?? {}));
-  faults.push(...azureStorageFaults((name) => Boolean(environment[name]), pipelines, read.PERSISTOR_STORES));
-  if (host === "cloud") faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
+  faults.push(...missingKafka(read.PERSISTOR_KAFKA !== undefined, brokerUsers("kafka", pipelines, read)));
+  faults.push(...azureConnectionFaults((name) => Boolean(environment[name]), pipelines, read));
+  if (host !== "local") faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
+  if (host === "azure") faults.push(...faultsOnAzure(variable, pipelines));
+  faults.push(...pushingFaults(variable, pipelines, host === "azure"));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
   return {
@@ -82,6 +91,9 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     index: read.PERSISTOR_INDEX,
     adapters: adapterSettings(read),
     workTopic: read.PERSISTOR_WORK_TOPIC,
+    pullSchedule: read.PERSISTOR_PULL_SCHEDULE,
+    pullSeconds: read.PERSISTOR_PULL_SECONDS,
+    functionAuthLevel: read.PERSISTOR_FUNCTION_AUTH_LEVEL,
     triggerAuth: read.PERSISTOR_TRIGGER_AUTH,
     auth: read.PERSISTOR_AUTH,
     cursorSecret: read.PERSISTOR_CURSOR_SECRET,
@@ -92,17 +104,33 @@ export function readSettings(environment: Readonly<Record<string, string | undef
 
 function adapterSettings(read: Values): Settings["adapters"] {
   const projectId = read.GOOGLE_CLOUD_PROJECT;
+  const storage = {
+    connectionString: read.PERSISTOR_AZURE_STORAGE,
+    blobServiceUri: read.PERSISTOR_AZURE_STORAGE__blobServiceUri,
+    credential: read.PERSISTOR_AZURE_STORAGE__credential,
+    clientId: read.PERSISTOR_AZURE_STORAGE__clientId,
+  };
   return {
     embedded: { retentionHours: read.PERSISTOR_RETENTION_HOURS },
     pubsub: { projectId, emulatorHost: read.PUBSUB_EMULATOR_HOST },
     gcs: { projectId, emulatorUrl: read.STORAGE_EMULATOR_HOST },
     kafka: read.PERSISTOR_KAFKA ?? {},
-    "azure-blob": {
-      connectionString: read.PERSISTOR_AZURE_STORAGE,
-      blobServiceUri: read.PERSISTOR_AZURE_STORAGE__blobServiceUri,
-      credential: read.PERSISTOR_AZURE_STORAGE__credential,
-      clientId: read.PERSISTOR_AZURE_STORAGE__clientId,
+    "service-bus": {
+      connectionString: read.PERSISTOR_SERVICE_BUS,
+      fullyQualifiedNamespace: read.PERSISTOR_SERVICE_BUS__fullyQualifiedNamespace,
+      credential: read.PERSISTOR_SERVICE_BUS__credential,
+      clientId: read.PERSISTOR_SERVICE_BUS__clientId,
+      maxMessageBytes: read.PERSISTOR_SERVICE_BUS_MAX_MESSAGE_BYTES,
     },
+    "event-hubs": {
+      connectionString: read.PERSISTOR_EVENT_HUBS,
+      fullyQualifiedNamespace: read.PERSISTOR_EVENT_HUBS__fullyQualifiedNamespace,
+      credential: read.PERSISTOR_EVENT_HUBS__credential,
+      clientId: read.PERSISTOR_EVENT_HUBS__clientId,
+      maxMessageBytes: read.PERSISTOR_EVENT_HUBS_MAX_MESSAGE_BYTES,
+      storage,
+    },
+    "azure-blob": storage,
     mongodb: { uri: read.PERSISTOR_MONGODB_URI, database: read.PERSISTOR_MONGODB_DATABASE },
   };
 }
@@ -115,7 +143,7 @@ function unknownNames(environment: Readonly<Record<string, string | undefined>>)
 
 function readOne(name: SettingName, text: string | undefined, host: HostKind, faults: InputFault[]): unknown {
   const declaration: Declaration = DECLARATIONS[name];
-  const fallback = host === "cloud" && declaration.onCloud ? declaration.onCloud.fallback : declaration.fallback;
+  const { fallback } = (host === "azure" && declaration.onAzure) || (host !== "local" && declaration.onCloud) || declaration;
   if (text === undefined || text === "") return fallback;
   let value: unknown = text;
   if (declaration.json) {

@@ -1,0 +1,91 @@
+import type { InputFault } from "../../core/errors.ts";
+import type { Pipelines } from "./checks.ts";
+import type { SettingName } from "./declarations.ts";
+import type { BrokerKind } from "./pipelines.ts";
+
+/** One of Azure's services, and the settings that say how it is reached. */
+interface Connection {
+  product: string;
+  connectionString: SettingName;
+  /** Where it is, for an identity. */
+  place: SettingName;
+  identity: readonly SettingName[];
+}
+
+const STORAGE: Connection = {
+  product: "Azure Blob Storage",
+  connectionString: "PERSISTOR_AZURE_STORAGE",
+  place: "PERSISTOR_AZURE_STORAGE__blobServiceUri",
+  identity: ["PERSISTOR_AZURE_STORAGE__credential", "PERSISTOR_AZURE_STORAGE__clientId"],
+};
+const SERVICE_BUS: Connection = {
+  product: "Service Bus",
+  connectionString: "PERSISTOR_SERVICE_BUS",
+  place: "PERSISTOR_SERVICE_BUS__fullyQualifiedNamespace",
+  identity: ["PERSISTOR_SERVICE_BUS__credential", "PERSISTOR_SERVICE_BUS__clientId"],
+};
+const EVENT_HUBS: Connection = {
+  product: "Event Hubs",
+  connectionString: "PERSISTOR_EVENT_HUBS",
+  place: "PERSISTOR_EVENT_HUBS__fullyQualifiedNamespace",
+  identity: ["PERSISTOR_EVENT_HUBS__credential", "PERSISTOR_EVENT_HUBS__clientId"],
+};
+
+interface Named {
+  PERSISTOR_STORES: Readonly<Record<string, { kind: string }>>;
+  PERSISTOR_DESTINATIONS: Readonly<Record<string, { broker: BrokerKind }>> | undefined;
+}
+
+/** Connections to Azure's services that are told twice, or half, or not at all though something uses them. */
+export function* azureConnectionFaults(isSet: (name: SettingName) => boolean, pipelines: Pipelines, named: Named): Generator<InputFault> {
+  yield* connectionFaults(STORAGE, isSet, storeUsers(pipelines, named));
+  yield* connectionFaults(SERVICE_BUS, isSet, brokerUsers("service-bus", pipelines, named));
+  yield* connectionFaults(EVENT_HUBS, isSet, brokerUsers("event-hubs", pipelines, named));
+}
+
+function* connectionFaults(
+  { product, connectionString, place, identity }: Connection,
+  isSet: (name: SettingName) => boolean,
+  users: readonly string[],
+): Generator<InputFault> {
+  if (isSet(connectionString) && isSet(place)) yield { path: connectionString, message: `is set together with ${place}; set one of them` };
+  for (const path of identity) if (isSet(path) && !isSet(place)) yield { path, message: `is of no use without ${place}` };
+  if (users.length > 0 && !isSet(connectionString) && !isSet(place))
+    yield { path: connectionString, message: `must be set, or ${place}: ${users.join(", ")} use ${product}` };
+}
+
+function storeUsers(pipelines: Pipelines, { PERSISTOR_STORES: stores }: Named): string[] {
+  const isUsed = ({ kind }: { kind?: string }) => kind === "azure-blob";
+  // Event Hubs' checkpoints lie in the same account.
+  const users = (name: string, { store, source }: Pipelines[string]) =>
+    isUsed(store) || source.broker === "event-hubs" ? [`pipeline ${name}`] : [];
+  return [
+    ...Object.entries(pipelines).flatMap(([name, pipeline]) => users(name, pipeline)),
+    ...Object.entries(stores).flatMap(([name, store]) => (isUsed(store) ? [`store ${name}`] : [])),
+  ];
+}
+
+/** Who uses a broker, for messages. */
+export function brokerUsers(
+  broker: BrokerKind,
+  pipelines: Pipelines,
+  { PERSISTOR_DESTINATIONS: destinations = {} }: Pick<Named, "PERSISTOR_DESTINATIONS">,
+): string[] {
+  return [
+    ...Object.entries(pipelines).flatMap(([name, { source, index, deadLetter }]) =>
+      [source, index, deadLetter].some((part) => part?.broker === broker) ? [`pipeline ${name}`] : [],
+    ),
+    ...Object.entries(destinations).flatMap(([name, destination]) => (destination.broker === broker ? [`destination ${name}`] : [])),
+  ];
+}
+
+/** What functions on Azure cannot be triggered by. */
+export function* faultsOnAzure(variable: string, pipelines: Pipelines): Generator<InputFault> {
+  for (const [name, { index }] of Object.entries(pipelines)) {
+    if (index?.broker === "pubsub")
+      yield {
+        path: `${variable}.${name}.index.broker`,
+        message: "must be a broker that triggers functions on Azure: service-bus, event-hubs or kafka",
+      };
+  }
+}
