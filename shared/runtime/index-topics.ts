@@ -1,3 +1,6 @@
+/** Where an indexer reads an index topic. */
+export const INDEXER_SUBSCRIPTION = "persistor-indexer";
+
 interface Writer {
   index?: { topic: string } | undefined;
   deadLetter?: unknown;

@@ -1,9 +1,9 @@
 import type { Clock } from "../core/clock.ts";
-import { errorText } from "../core/errors.ts";
 import type { Log } from "../core/ports/log.ts";
 import type { Meter } from "../core/ports/meter.ts";
 import type { Delivery, ReceiveOptions, Source } from "../core/ports/source.ts";
 import type { SourceState } from "./source-states.ts";
+import { handleUnderLease } from "./under-lease.ts";
 
 export interface PullOptions {
   source: Source;
@@ -26,9 +26,6 @@ export interface PullOptions {
 }
 
 const FAILURE_WAIT_MS = 1_000;
-/** Leases are prolonged well before they end, to this much from now. */
-const EXTEND_EVERY_MS = 20_000;
-const EXTENDED_LEASE_MS = 60_000;
 
 /** Pulls batches and hands them over until `signal` aborts, then waits for those under way. Failures are logged and waited out. */
 export async function pull(options: PullOptions): Promise<void> {
@@ -48,7 +45,7 @@ export async function pull(options: PullOptions): Promise<void> {
         state.succeeded();
         const isDrained = untilDrained && clock.nowMs() - startedMs >= options.receive.maxWaitMs;
         if (deliveries.length > 0) {
-          const handled = handleUnderLease(deliveries, options).finally(() => running.delete(handled));
+          const handled = handleUnderLease(deliveries, source, options.handle, options).finally(() => running.delete(handled));
           running.add(handled);
         }
         if (isDrained) return;
@@ -60,31 +57,5 @@ export async function pull(options: PullOptions): Promise<void> {
     }
   } finally {
     await Promise.all(running);
-  }
-}
-
-async function handleUnderLease(deliveries: readonly Delivery[], { source, handle, clock, log, meter }: PullOptions): Promise<void> {
-  const startedMs = clock.nowMs();
-  meter.add("messaging.client.consumed.messages", deliveries.length);
-  const done = new AbortController();
-  const keepLease = async () => {
-    for (;;) {
-      await clock.sleep(EXTEND_EVERY_MS, done.signal);
-      if (done.signal.aborted) return;
-      await source
-        .extend(deliveries, EXTENDED_LEASE_MS)
-        .catch((error) => log.warn("prolonging leases failed", { error: errorText(error) }));
-    }
-  };
-  const kept = keepLease();
-  try {
-    await handle(deliveries);
-  } catch (error) {
-    // Not settled: the messages come again when their leases end.
-    log.error("handling a batch failed", { messages: deliveries.length, error: errorText(error) });
-  } finally {
-    done.abort();
-    await kept;
-    meter.record("messaging.process.duration", (clock.nowMs() - startedMs) / 1000);
   }
 }

@@ -6,7 +6,12 @@ import { backOffMs } from "../core/retry.ts";
 const BACK_OFF = { firstDelayMs: 1_000, maxDelayMs: 60_000 } as const;
 
 /** Acknowledges what is stored or dead-lettered and releases the rest, the later the more often it came. Throws BrokerError. */
-export async function settle(source: Source, deliveries: readonly Delivery[], outcomes: readonly Outcome[], meter: Meter): Promise<void> {
+export async function settle(
+  source: Pick<Source, "acknowledge" | "release">,
+  deliveries: readonly Delivery[],
+  outcomes: readonly Outcome[],
+  meter: Meter,
+): Promise<void> {
   const done: Delivery[] = [];
   const byDelay = new Map<number, Delivery[]>();
   deliveries.forEach((delivery, i) => {

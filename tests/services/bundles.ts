@@ -5,8 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const SOURCES = ["functions", "shared", "scripts/bundle.ts", "package-lock.json"];
-const BUNDLED = join(ROOT, "dist", "gcp", "resubmit-work", "package.json");
+const SOURCES = ["functions", "shared", "scripts/bundle.ts", "host.json", "package-lock.json"];
+const BUNDLED = join(ROOT, "dist", "azure", "package.json");
 const LOCK = join(ROOT, "dist", "bundling");
 const LOCK_STALE_MS = 120_000;
 

@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import { getRequestListener } from "@hono/node-server";
 import { createAuthorize } from "../auth/authorize.ts";
+import type { FunctionProcess } from "../function-process.ts";
 import { createApp } from "../http/app.ts";
 import { API_INFO } from "../http/info.ts";
 import { PROBLEM_TYPE, problemOf } from "../http/problem.ts";
 import type { Mount } from "../http/route.ts";
 import { openedOnce } from "../opened-once.ts";
-import type { FunctionProcess } from "./process.ts";
 
 /** Longer than a synchronous resubmission takes. */
 const LIMIT_MS = 60_000;

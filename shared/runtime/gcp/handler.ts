@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import type { HttpFunction, Request, Response } from "@google-cloud/functions-framework";
 import { errorText } from "../../core/errors.ts";
 import { createTriggerAuth } from "../auth/trigger-auth.ts";
+import type { FunctionProcess } from "../function-process.ts";
 import { PROBLEM_TYPE, problemOf } from "../http/problem.ts";
 import { invocation } from "../invocation.ts";
-import type { FunctionProcess } from "./process.ts";
 
 /** What a function answers. */
 export interface TriggerReply {

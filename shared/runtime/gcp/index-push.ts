@@ -2,12 +2,12 @@ import type { HttpFunction } from "@google-cloud/functions-framework";
 import { giveUp } from "../../core/dead-letter/give-up.ts";
 import { indexMessages } from "../../core/index/index-messages.ts";
 import type { Outcome } from "../../core/persist/persist.ts";
+import type { FunctionProcess } from "../function-process.ts";
 import { HttpError } from "../http/problem.ts";
 import { indexCommits } from "../index-commits.ts";
 import { writersByIndexTopic } from "../index-topics.ts";
 import { openedOnce } from "../opened-once.ts";
 import { triggerHandler } from "./handler.ts";
-import type { FunctionProcess } from "./process.ts";
 import { readPush, replyOf } from "./push-source.ts";
 
 const NAME = "index";

@@ -1,9 +1,9 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
+import type { FunctionProcess } from "../function-process.ts";
 import { HttpError } from "../http/problem.ts";
 import { persistSource } from "../persist-source.ts";
 import { type TriggerRequest, triggerHandler } from "./handler.ts";
 import { pipelineNameOf } from "./persist-push.ts";
-import type { FunctionProcess } from "./process.ts";
 
 const NAME = "persist-pull";
 /** A scheduler waits for its answer for 30 minutes at most (https://cloud.google.com/scheduler/docs/reference/rest). */
@@ -15,7 +15,7 @@ const GRACE_MS = 60_000;
 const BATCH_WAIT_MS = 2_000;
 
 /** Brokers that are pulled from, without a disk of this function's. */
-const PULLED = ["pubsub", "kafka"] as const;
+const PULLED = ["pubsub", "kafka", "service-bus", "event-hubs"] as const;
 
 /** Persists what waits in the subscription of `/persist-pull/{pipeline}`, until what waited is stored or `?seconds=` are over; for a scheduler. */
 export function persistPulls(process: FunctionProcess): HttpFunction {

@@ -2,10 +2,10 @@ import type { HttpFunction } from "@google-cloud/functions-framework";
 import { PersistorError } from "../../core/errors.ts";
 import { signedCursors } from "../../core/query/cursor.ts";
 import { createQueries } from "../../core/query/queries.ts";
+import type { FunctionProcess } from "../function-process.ts";
 import { healthRoutes, indexProbe } from "../http/health-routes.ts";
 import { indexerRoutes } from "../http/indexer/routes.ts";
 import { apiHandler } from "./api.ts";
-import type { FunctionProcess } from "./process.ts";
 
 /** The Indexer API as a function. */
 export function indexerApi(process: FunctionProcess): HttpFunction {

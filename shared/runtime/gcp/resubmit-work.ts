@@ -1,22 +1,20 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import { errorText } from "../../core/errors.ts";
-import { OPEN_STATES } from "../../core/ports/job-store.ts";
-import { type Composition, composed } from "../compose.ts";
+import { composed } from "../compose.ts";
+import type { FunctionProcess } from "../function-process.ts";
 import { HttpError } from "../http/problem.ts";
-import type { JobDriver } from "../jobs/driver.ts";
 import { handedOver, jobOfWorkMessage } from "../jobs/handed-over.ts";
+import { sweep } from "../jobs/sweep.ts";
 import { openedOnce } from "../opened-once.ts";
+import { workTarget } from "../work-topic.ts";
 import { type TriggerReply, type TriggerRequest, triggerHandler } from "./handler.ts";
-import type { FunctionProcess } from "./process.ts";
 import { readPush } from "./push-source.ts";
-import { workTarget } from "./work-topic.ts";
 
 const NAME = "resubmit-work";
 const SWEEP = "sweep";
 /** Pub/Sub pushes again what is not answered within 10 minutes. */
 const DRIVE_MS = 8 * 60_000;
 const LIMIT_MS = 9.5 * 60_000;
-const JOBS_SWEPT = 1_000;
 
 /** Works the jobs that the work topic names; a scheduler's POST to `/resubmit-work/sweep` takes up those that nobody works. */
 export function resubmitWork(process: FunctionProcess): HttpFunction {
@@ -51,16 +49,4 @@ function readJob(payload: Uint8Array, { log }: FunctionProcess): string | undefi
     log.error("a work message names no job", { error: errorText(error) });
     return undefined;
   }
-}
-
-/** Hands over the open jobs of which no work item is under a living lease. */
-async function sweep({ jobs, items, clock }: Composition, driver: JobDriver): Promise<number> {
-  let count = 0;
-  for (const { id } of await jobs.list({ states: OPEN_STATES, limit: JOBS_SWEPT })) {
-    const leased = await items.list(id, { states: ["leased"], limit: 100 });
-    if (leased.some(({ leaseUntilMs }) => leaseUntilMs > clock.nowMs())) continue;
-    await driver.start(id);
-    count++;
-  }
-  return count;
 }

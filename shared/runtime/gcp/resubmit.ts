@@ -1,13 +1,13 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
 import { adminRoutes } from "../admin/routes.ts";
 import { composed } from "../compose.ts";
+import type { FunctionProcess } from "../function-process.ts";
 import { healthRoutes, indexProbe, storeProbes } from "../http/health-routes.ts";
 import { handedOver } from "../jobs/handed-over.ts";
 import { jobRoutes } from "../resubmitter/job-routes.ts";
 import { resubmitRoutes } from "../resubmitter/resubmit-routes.ts";
+import { workTarget } from "../work-topic.ts";
 import { apiHandler } from "./api.ts";
-import type { FunctionProcess } from "./process.ts";
-import { workTarget } from "./work-topic.ts";
 
 /** The Resubmitter API and maintenance as a function; what a request has no time for goes to the work topic. */
 export function resubmitterApi(process: FunctionProcess): HttpFunction {

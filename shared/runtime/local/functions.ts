@@ -2,7 +2,7 @@ import { indexLocally } from "../../../functions/index/local.ts";
 import { persistLocally } from "../../../functions/persist/local.ts";
 import type { Pipeline } from "../../core/pipeline.ts";
 import type { Composition } from "../compose.ts";
-import { writersByIndexTopic } from "../index-topics.ts";
+import { INDEXER_SUBSCRIPTION, writersByIndexTopic } from "../index-topics.ts";
 import { type JobRunner, jobRunner } from "../jobs/runner.ts";
 import type { BrokerName } from "../ports.ts";
 
@@ -12,8 +12,6 @@ export interface LocalFunctions {
   /** Lets every batch under way end and settles it; what is left comes again at the next start. */
   stop(): Promise<void>;
 }
-
-const INDEXER_SUBSCRIPTION = "persistor-indexer";
 
 /** Starts a persist trigger for each pipeline, an indexer for each index topic, and the job runner. Throws BrokerError. */
 export async function startFunctions(composition: Composition): Promise<LocalFunctions> {

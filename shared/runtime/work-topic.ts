@@ -1,6 +1,6 @@
-import { PersistorError } from "../../core/errors.ts";
-import type { TopicTarget } from "../../core/pipeline.ts";
-import type { Ports } from "../ports.ts";
+import { PersistorError } from "../core/errors.ts";
+import type { TopicTarget } from "../core/pipeline.ts";
+import type { Ports } from "./ports.ts";
 
 /** The topic that hands jobs from function to function. Throws PersistorError `settings_invalid`, BrokerError. */
 export async function workTarget({ settings, broker }: Ports): Promise<TopicTarget> {

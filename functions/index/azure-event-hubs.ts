@@ -1,0 +1,7 @@
+import { indexReadings } from "../../shared/runtime/azure/index-readings.ts";
+import { azureProcess } from "../../shared/runtime/azure/process.ts";
+import { registerTriggers } from "../../shared/runtime/azure/register.ts";
+
+// Stores index records that come by Event Hubs.
+const process = azureProcess();
+registerTriggers(process, indexReadings(process), "event-hubs");

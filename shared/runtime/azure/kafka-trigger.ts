@@ -1,0 +1,51 @@
+import { app, type InvocationContext } from "@azure/functions";
+import { decodeClassic } from "../../adapters/brokers/kafka/classic.ts";
+import type { KafkaSettings } from "../../adapters/brokers/kafka/settings.ts";
+import { PersistorError } from "../../core/errors.ts";
+import type { FunctionProcess } from "../function-process.ts";
+import { handleUntilDone } from "./outcomes.ts";
+import type { Reading } from "./readings.ts";
+import { BUDGET_MS, FOR_EVER } from "./retrying.ts";
+
+/** App setting that holds the password for the platform, which cannot look into PERSISTOR_KAFKA. */
+const PASSWORD = "%PERSISTOR_KAFKA_TRIGGER_PASSWORD%";
+/** Names of the mechanisms in the Kafka extension. */
+const MECHANISMS = { PLAIN: "Plain", "SCRAM-SHA-256": "ScramSha256", "SCRAM-SHA-512": "ScramSha512" } as const;
+
+/** Registers the trigger of a Kafka topic. Throws PersistorError `settings_invalid` for an authentication that it does not do. */
+export function registerKafka(process: FunctionProcess, reading: Reading): void {
+  const { name, topic, subscription } = reading;
+  app.generic(name, {
+    trigger: {
+      type: "kafkaTrigger",
+      name: "records",
+      topic,
+      consumerGroup: subscription,
+      cardinality: "MANY",
+      dataType: "binary",
+      // A batch that failed must not be committed.
+      commitOnFailure: false,
+      ...connectionOf(process.settings.adapters["kafka"] as unknown as KafkaSettings),
+    },
+    retry: FOR_EVER,
+    async handler(values: readonly (Buffer | null)[], { triggerMetadata = {} }: InvocationContext): Promise<void> {
+      await handleUntilDone(reading, decodeClassic(values, triggerMetadata, reading), BUDGET_MS, process);
+    },
+  });
+}
+
+function connectionOf({ brokers, tls, sasl }: KafkaSettings): Record<string, string> {
+  const brokerList = brokers.join(",");
+  const isEncrypted = tls !== false;
+  if (!sasl) return { brokerList, protocol: isEncrypted ? "Ssl" : "Plaintext" };
+  if (sasl.mechanism === "OAUTHBEARER") {
+    throw new PersistorError("settings_invalid", "registering a Kafka trigger: it does not do OAUTHBEARER; set source.binding to drain");
+  }
+  return {
+    brokerList,
+    protocol: isEncrypted ? "SaslSsl" : "SaslPlaintext",
+    authenticationMode: MECHANISMS[sasl.mechanism],
+    username: sasl.username,
+    password: PASSWORD,
+  };
+}

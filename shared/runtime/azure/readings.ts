@@ -1,0 +1,38 @@
+import type { SourceSettings } from "../../adapters/registry.ts";
+import type { Message } from "../../core/message.ts";
+import type { Outcome } from "../../core/persist/persist.ts";
+import type { FunctionProcess } from "../function-process.ts";
+import { persistCommits } from "../persist-commits.ts";
+import { brokerIdOf } from "../ports.ts";
+import { type SourceKind, wholeSourceSettings } from "../settings/pipelines.ts";
+
+/** Something that a function reads, and who handles what it delivers. */
+export interface Reading extends SourceSettings {
+  /** Name of the function. */
+  name: string;
+  broker: SourceKind;
+  /** Returns what became of each message, by position; never throws for a single message's sake. */
+  handle(messages: readonly Message[]): Promise<Outcome[]>;
+}
+
+/** An object of one pipeline is written while the next gathers: more at a time would only make them smaller. */
+const FLUSHES_IN_FLIGHT = 1;
+
+/** What the pipelines read. */
+export function persistReadings(process: FunctionProcess): Reading[] {
+  const commitOf = persistCommits(process, { flushesInFlight: FLUSHES_IN_FLIGHT });
+  return Object.entries(process.settings.pipelines).map(([pipeline, { source }]) => ({
+    name: functionName("persist", pipeline),
+    broker: source.broker,
+    id: brokerIdOf(source),
+    topic: source.topic,
+    subscription: source.subscription,
+    own: wholeSourceSettings(source.broker, source),
+    handle: async (messages) => (await commitOf(pipeline)).submit(messages),
+  }));
+}
+
+/** A function's name: letters, digits, `-` and `_`. */
+export function functionName(step: string, of: string): string {
+  return `${step}-${of.replaceAll(/[^A-Za-z0-9_-]/g, "_")}`;
+}

@@ -1,0 +1,68 @@
+import { app } from "@azure/functions";
+import { mapConcurrently } from "../../core/concurrency.ts";
+import { errorText } from "../../core/errors.ts";
+import type { Message } from "../../core/message.ts";
+import type { Outcome } from "../../core/persist/persist.ts";
+import { composed } from "../compose.ts";
+import type { FunctionProcess } from "../function-process.ts";
+import { handedOver, jobOfWorkMessage } from "../jobs/handed-over.ts";
+import { sweep } from "../jobs/sweep.ts";
+import { openedOnce } from "../opened-once.ts";
+import { workTarget } from "../work-topic.ts";
+import { functionName, type Reading } from "./readings.ts";
+
+const WORKER_SUBSCRIPTION = "persistor-worker";
+/** Every five minutes. */
+const SWEEP_SCHEDULE = "0 */5 * * * *";
+/** Within the time that host.json gives a function: 10 minutes. */
+const DRIVE_MS = 8 * 60_000;
+const JOBS_AT_ONCE = 4;
+const STORED: Outcome = { kind: "stored" };
+
+/** What the worker of resubmission jobs reads; empty where there is no work topic. */
+export function workReadings(process: FunctionProcess): Reading[] {
+  const { workTopic } = process.settings;
+  if (!workTopic) return [];
+  const { broker, topic } = workTopic;
+  const open = jobsOf(process);
+  const handleOne = async (message: Message): Promise<Outcome> => {
+    const id = readJob(message.payload, process);
+    // What names no job never will: there is nothing in it to lose.
+    if (id === undefined) return STORED;
+    const { driver } = await open();
+    await process.runLong((stopping) => driver.work(id, DRIVE_MS, stopping));
+    return STORED;
+  };
+  const handle = (messages: readonly Message[]) =>
+    mapConcurrently(messages, JOBS_AT_ONCE, (message) => handleOne(message).catch((error): Outcome => ({ kind: "released", error })));
+  return [{ name: functionName("resubmit", "work"), broker, id: topic, topic, subscription: WORKER_SUBSCRIPTION, handle }];
+}
+
+/** Registers the timer that takes up jobs which nobody works. */
+export function registerSweep(process: FunctionProcess): void {
+  const open = jobsOf(process);
+  app.timer(functionName("resubmit", "sweep"), {
+    schedule: SWEEP_SCHEDULE,
+    async handler(): Promise<void> {
+      const { composition, driver } = await open();
+      const count = await sweep(composition, driver);
+      if (count > 0) process.log.info("took up jobs that nobody worked", { count });
+    },
+  });
+}
+
+function jobsOf(process: FunctionProcess) {
+  return openedOnce(async () => {
+    const composition = await composed(process);
+    return { composition, driver: handedOver(composition, () => workTarget(process)) };
+  });
+}
+
+function readJob(payload: Uint8Array, { log }: FunctionProcess): string | undefined {
+  try {
+    return jobOfWorkMessage(payload);
+  } catch (error) {
+    log.error("a work message names no job", { error: errorText(error) });
+    return undefined;
+  }
+}
