@@ -38,8 +38,8 @@ interface SigningKey {
 const DISCOVERY_PATH = "/.well-known/openid-configuration";
 const JWKS_PATH = "/keys";
 
-/** Starts an issuer on a free port. */
-export async function startOidcIssuer(): Promise<OidcIssuer> {
+/** Starts an issuer on a free port; `path` stands in its name, as Entra ID's have the tenant. */
+export async function startOidcIssuer({ path = "" }: { path?: string } = {}): Promise<OidcIssuer> {
   let keys = await makeKeys();
   const strangers = await makeKeys();
   const requests: Record<string, number> = {};
@@ -47,14 +47,14 @@ export async function startOidcIssuer(): Promise<OidcIssuer> {
   let server: Server | undefined;
   let port = 0;
   const documents: Record<string, () => unknown> = {
-    [DISCOVERY_PATH]: () => ({ issuer: url(), jwks_uri: `${url()}${JWKS_PATH}`, ...change }),
-    [JWKS_PATH]: async () => ({ keys: await Promise.all(Object.entries(keys).map(publicJwk)) }),
+    [path + DISCOVERY_PATH]: () => ({ issuer: url(), jwks_uri: `${url()}${JWKS_PATH}`, ...change }),
+    [path + JWKS_PATH]: async () => ({ keys: await Promise.all(Object.entries(keys).map(publicJwk)) }),
   };
-  const url = () => `http://127.0.0.1:${port}`;
+  const url = () => `http://127.0.0.1:${port}${path}`;
   const start = async () => {
-    server = createServer(async ({ url: path = "" }, response) => {
-      requests[path] = (requests[path] ?? 0) + 1;
-      const document = await documents[path]?.();
+    server = createServer(async ({ url: asked = "" }, response) => {
+      requests[asked] = (requests[asked] ?? 0) + 1;
+      const document = await documents[asked]?.();
       response.writeHead(document ? 200 : 404, { "content-type": "application/json" }).end(JSON.stringify(document ?? {}));
     }).listen(port, "127.0.0.1");
     await once(server, "listening");
