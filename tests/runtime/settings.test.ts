@@ -357,7 +357,12 @@ describe("settings of functions on a cloud", () => {
 
   it("let a consumer group be called $Default, and nothing else that begins so", () => {
     const source = (subscription: string) => ({ source: { broker: "event-hubs", topic: "orders", subscription } });
-    const read = (subscription: string) => readSettings(inPipelines({ orders: gcp(source(subscription)) }), "google").pipelines.orders;
+    const connections = {
+      PERSISTOR_EVENT_HUBS: "Endpoint=sb://example/;SharedAccessKeyName=a;SharedAccessKey=b",
+      PERSISTOR_AZURE_STORAGE: "UseDevelopmentStorage=true",
+    };
+    const read = (subscription: string) =>
+      readSettings({ ...inPipelines({ orders: gcp(source(subscription)) }), ...connections }, "google").pipelines.orders;
     expect(read("$Default")?.source.subscription).toBe("$Default");
     expect(() => read("$others")).toThrow(/orders.source.subscription: must be a subscription's name/);
   });
