@@ -23,12 +23,11 @@ export function registerKafka(process: FunctionProcess, reading: Reading): void 
       consumerGroup: subscription,
       cardinality: "MANY",
       dataType: "binary",
-      // A batch that failed must not be committed.
-      commitOnFailure: false,
       ...connectionOf(process.settings.adapters["kafka"] as unknown as KafkaSettings),
     },
+    // For extensions that do not know host.json's commitOnFailure and maxRetries: they commit a batch that failed.
     retry: FOR_EVER,
-    async handler(values: readonly (Buffer | null)[], { triggerMetadata = {} }: InvocationContext): Promise<void> {
+    async handler(values: readonly Buffer[], { triggerMetadata = {} }: InvocationContext): Promise<void> {
       await handleUntilDone(reading, decodeClassic(values, triggerMetadata, reading), BUDGET_MS, process);
     },
   });
