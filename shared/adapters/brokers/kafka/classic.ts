@@ -12,20 +12,17 @@ export interface TriggerOrigin {
 
 /**
  * Reads what the Kafka trigger of Azure Functions gives with dataType binary: values as bytes, and lists beside them. It makes text of every key, and
- * does not tell an absent key or value from an empty one. Throws InvalidInput where the lists are not those of the values.
+ * does not tell an absent key from an empty one. Throws InvalidInput where the lists are not those of the values, as they are not where a record has
+ * no value.
  */
 export function decodeClassic(
-  values: readonly (Uint8Array | null)[],
+  values: readonly Uint8Array[],
   metadata: Readonly<Record<string, unknown>>,
   { id, topic }: TriggerOrigin,
 ): Message[] {
   const offsets = metadataList(metadata, "offsetArray");
   const partitions = metadataList(metadata, "partitionArray");
-  if (offsets.length !== values.length || partitions.length !== values.length) {
-    throw new InvalidInput(
-      `reading a batch of the Kafka trigger: ${values.length} values came with ${offsets.length} offsets and ${partitions.length} partitions; have the trigger take dataType binary`,
-    );
-  }
+  checkLists(values.length, offsets.length, partitions.length);
   const [keys, timestamps, headers] = ["keyArray", "timestampArray", "headersArray"].map((list) => metadataList(metadata, list));
   return values.map((value, i): Message => {
     const { value: offset } = metadataWhole(offsets[i]);
@@ -38,7 +35,7 @@ export function decodeClassic(
       sequence: offset,
       publishTimeUs: metadataMillis(timestamps?.[i]) * 1000,
       payloadKind: "bytes",
-      payload: value ?? NO_BYTES,
+      payload: value,
       attributes: headersOf(headers?.[i]),
       system: [],
       key: key === "" ? null : Buffer.from(key),
@@ -48,7 +45,20 @@ export function decodeClassic(
   });
 }
 
-const NO_BYTES = new Uint8Array(0);
+/** A record without a value drops out of the values, and nothing tells which: those behind it would get the keys and offsets of others. */
+function checkLists(values: number, offsets: number, partitions: number): void {
+  const reading = "reading a batch of the Kafka trigger";
+  if (values < offsets && offsets === partitions) {
+    throw new InvalidInput(
+      `${reading}: ${offsets - values} of ${offsets} records have no value, which it cannot tell apart from others; set source.binding to drain, which goes on from here`,
+    );
+  }
+  if (values !== offsets || values !== partitions) {
+    throw new InvalidInput(
+      `${reading}: ${values} values came with ${offsets} offsets and ${partitions} partitions; have the trigger take dataType binary`,
+    );
+  }
+}
 
 function headersOf(list: unknown): Attribute[] {
   return Array.isArray(list) ? list.map(headerOf) : [];

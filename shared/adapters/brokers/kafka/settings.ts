@@ -75,7 +75,7 @@ export const kafkaSourceSettings = z.strictObject({
     .enum(["drain", "classic"])
     .default("drain")
     .describe(
-      "How a function app on Azure gets the messages: `drain` by a timer with this adapter, exact and in large batches; `classic` by the Kafka trigger, which makes text of keys and does not tell null from empty.",
+      "How a function app on Azure gets the messages: `drain` by a timer with this adapter, exact and in large batches; `classic` by the Kafka trigger, which makes text of keys, does not tell an absent key from an empty one, and stops at a record without a value (a tombstone).",
     ),
   isolation: z
     .enum(["committed", "uncommitted"])
