@@ -25,7 +25,7 @@ const ENQUEUED_TIME = "x-opt-enqueued-time";
  * https://learn.microsoft.com/azure/event-hubs/event-hubs-features-overview; the last three are those of a producer that has repeats dropped. IoT
  * Hub's (`iothub-…`) and a publisher's name (`x-opt-publisher`) tell something of the message, and are content.
  */
-const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
+export const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
   "x-opt-sequence-number",
   "x-opt-sequence-number-epoch",
   "x-opt-offset",
