@@ -4,7 +4,7 @@ import { open as openServiceBus } from "../../shared/adapters/brokers/service-bu
 import { open as openStore } from "../../shared/adapters/stores/azure-blob/adapter.ts";
 import { readObject } from "../../shared/core/avro/object-file.ts";
 import { digestOf } from "../../shared/core/digest.ts";
-import { type MessageContent, uniqueIdOf } from "../../shared/core/message.ts";
+import { type Message, type MessageContent, uniqueIdOf } from "../../shared/core/message.ts";
 import type { AzureCloud } from "../services/azure-cloud.ts";
 
 const GIVE_UP_AFTER_MS = Number(process.env.GIVE_UP_MS ?? 240_000);
@@ -65,7 +65,7 @@ export async function receivedFromServiceBus({ serviceBus }: AzureCloud, topic: 
 /** Every stored message under a folder: unique id, digest and object. */
 export async function stored({ azurite, container }: AzureCloud, folder: string) {
   const store = await openStore({ container, connectionString: azurite.connectionString }, { dataDir: "" });
-  const found: { id: string; digest: string; key: string; message: MessageContent }[] = [];
+  const found: { id: string; digest: string; key: string; message: Message }[] = [];
   for await (const { key } of store.list(folder)) {
     for await (const block of readObject((await store.get(key)).bytes, { brokerId: "", pipeline: "", topic: "" })) {
       if ("fault" in block) throw block.fault.error;

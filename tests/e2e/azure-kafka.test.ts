@@ -1,0 +1,187 @@
+import { readFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { binaryAttribute, type MessageContent, nullAttribute, stringAttribute } from "../../shared/core/message.ts";
+import { comparable, messageOf } from "../contract/support-messages.ts";
+import { describeWhere } from "../contract/support-ports.ts";
+import { type AzureCloud, azureCloudMissing, startAzureCloud } from "../services/azure-cloud.ts";
+import { ensureBundles } from "../services/bundles.ts";
+import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
+import { countOf, indexed, pipelineOf, stored, until } from "./support-azure.ts";
+import {
+  endedRuns,
+  expectEachOnce,
+  expectWhole,
+  flights,
+  passedByGroup,
+  proxiedStorage,
+  publishTo,
+  QUICK,
+  runTimer,
+  storedIds,
+} from "./support-azure-brokers.ts";
+
+const FLIGHTS = Number(process.env.FLIGHTS ?? 100_000);
+const PARTITIONS = 16;
+const FEW = 4;
+const KILLED = 10_000;
+const BEFORE = 2_000;
+const REFUSED = 2_000;
+/** Each makes the platform wait longer before it tries again. */
+const KILLS = 2;
+const OTHERS = ["killed", "refused", "kinds", "compacted"];
+
+describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on Kafka", () => {
+  const storage = proxiedStorage();
+  let cloud: AzureCloud;
+  let kafka: KafkaBroker;
+  let digests: string[];
+
+  beforeAll(async () => {
+    kafka = await startKafkaBroker({ settings: { "group.min.session.timeout.ms": "1000", "group.initial.rebalance.delay.ms": "0" } });
+    await Promise.all([ensureBundles(), kafka.createTopic("flights", { partitions: PARTITIONS })]);
+    for (const topic of OTHERS) await kafka.createTopic(topic, { partitions: FEW });
+    const pipeline = (name: string, topic: string, more: object) => ({
+      ...pipelineOf({ broker: "kafka", topic, subscription: name, id: name, ...more }, name),
+      store: { kind: "azure-blob", container: "lake", prefix: name, path: "{topic}/{partition}" },
+    });
+    const others = OTHERS.map((name) => [name, pipeline(name, name, { binding: name === "killed" ? "drain" : "classic" })]);
+    cloud = await startAzureCloud({
+      pipelines: {
+        drained: pipeline("drained", "flights", {}),
+        classic: pipeline("classic", "flights", { binding: "classic" }),
+        ...Object.fromEntries(others),
+      },
+      environment: { ...QUICK, PERSISTOR_KAFKA: JSON.stringify({ brokers: [kafka.host] }) },
+      host: { timers: false },
+      ...storage.option,
+    });
+    digests = await publishTo(cloud, "kafka", "flights", flights(FLIGHTS));
+  }, 180_000);
+  afterEach(() => storage.allow());
+  afterAll(async () => {
+    await cloud?.stop();
+    await kafka?.stop();
+    await storage.close();
+  });
+
+  const publish = (topic: string, contents: readonly MessageContent[]) => publishTo(cloud, "kafka", topic, contents);
+  const partitionsOf = async (name: string) => new Set((await stored(cloud, `${name}/`)).map(({ message }) => message.partition)).size;
+
+  test("stores and indexes each of 100,000 flights of 16 partitions once by the trigger, unaltered", async () => {
+    await expectEachOnce(cloud, "classic", "classic/", digests);
+    expect(await partitionsOf("classic")).toBe(PARTITIONS);
+  }, 300_000);
+
+  test("drains the same flights by a timer, each stored and indexed once, unaltered", async () => {
+    await runTimer(cloud, "persist-drained");
+    await until("the end of the drain", () => endedRuns(cloud, "persist-drained").succeeded === 1);
+    await expectEachOnce(cloud, "drained", "drained/", digests);
+    expect(await partitionsOf("drained")).toBe(PARTITIONS);
+  }, 300_000);
+
+  test("loses nothing of a drain whose worker is killed: the next runs go on", async () => {
+    const sent = await publish("killed", flights(KILLED));
+    await runTimer(cloud, "persist-killed");
+    await until("the first objects", async () => (await stored(cloud, "killed/")).length > 0);
+    await cloud.host.killWorker();
+    await until("the end of the run that was killed", () => endedRuns(cloud, "persist-killed").failed === 1);
+    await until("a run that finds the rest", async () => {
+      const { succeeded } = endedRuns(cloud, "persist-killed");
+      await runTimer(cloud, "persist-killed");
+      await until("its end", () => endedRuns(cloud, "persist-killed").succeeded > succeeded);
+      return (await storedIds(cloud, "killed/")).size === KILLED;
+    });
+    await expectWhole(cloud, "killed", "killed/", sent);
+  }, 120_000);
+
+  test("commits nothing that is not stored, however often a batch fails, while storage refuses and worker and host are killed", async () => {
+    const expectNonePassed = async () => {
+      const [ids, passed] = [await storedIds(cloud, "refused/"), await passedByGroup(kafka.host, "refused", "refused", "refused", FEW)];
+      expect(passed.filter((id) => !ids.has(id))).toEqual([]);
+      return passed.length;
+    };
+    const sent = await publish("refused", flights(BEFORE));
+    await indexed(cloud, "refused", BEFORE);
+    await until("the commit of what is stored", async () => (await expectNonePassed()) === BEFORE);
+
+    storage.refuse();
+    sent.push(...(await publish("refused", flights(REFUSED, BEFORE))));
+    const refusedMore = async (what: string) => {
+      const before = storage.refused();
+      await until(`more refusals ${what}`, () => storage.refused() > before + 5);
+    };
+    await refusedMore("at first");
+    for (let kills = 1; kills <= KILLS; kills++) {
+      await cloud.host.killWorker();
+      await until(`failure ${kills}`, () => endedRuns(cloud, "persist-refused").failed >= kills);
+      await refusedMore(`after failure ${kills}`);
+    }
+    expect(await expectNonePassed()).toBe(BEFORE);
+    await cloud.host.stop();
+    expect(await expectNonePassed()).toBe(BEFORE);
+    await cloud.startHost();
+    await refusedMore("of another host");
+    await cloud.host.terminate(2_000);
+    expect(await expectNonePassed()).toBe(BEFORE);
+
+    await cloud.startHost();
+    await refusedMore("of the last host");
+    storage.allow();
+    await expectWhole(cloud, "refused", "refused/", sent);
+    expect(await countOf(cloud, "dead-letter")).toBe(0);
+  }, 180_000);
+
+  test("asks the Kafka extension itself, too, to try a failed batch for ever and never to commit it", () => {
+    const { kafka: options } = JSON.parse(readFileSync(new URL("../../dist/azure/host.json", import.meta.url), "utf8")).extensions;
+    expect(options).toMatchObject({ commitOnFailure: false, maxRetries: -1 });
+  });
+
+  test("keeps, by the trigger, all of a record but keys that are no text and the difference between no key and an empty one", async () => {
+    const bytes = Buffer.from("00ff7b80", "hex");
+    const attributes = [
+      stringAttribute("Kind", "upper"),
+      stringAttribute("kind", "lower"),
+      stringAttribute("kind", "again"),
+      stringAttribute("number", "1e3"),
+      stringAttribute("empty", ""),
+      nullAttribute("null"),
+      binaryAttribute("binary", bytes),
+    ];
+    const kept = [
+      messageOf("123", { attributes, key: Buffer.from("123") }),
+      messageOf("null", { key: Buffer.from("null") }),
+      messageOf("", { key: Buffer.from("1e3") }),
+      messageOf("no utf-8", { payload: bytes }),
+    ];
+    const changed = [messageOf("an empty key", { key: Buffer.alloc(0) }), messageOf("a binary key", { key: bytes })];
+    await publish("kinds", [...kept, ...changed]);
+    await indexed(cloud, "kinds", 6);
+    const found = (await stored(cloud, "kinds/")).map(({ message }) => message);
+    const lossyKey = Buffer.from(bytes.toString("utf8"));
+    const wanted = [...kept, { ...changed[0], key: null }, { ...changed[1], key: lossyKey }] as MessageContent[];
+    const inOrder = (contents: readonly MessageContent[]) => contents.map((content) => JSON.stringify(comparable(content))).sort();
+    expect(inOrder(found)).toEqual(inOrder(wanted));
+  });
+
+  test("holds, by the trigger, a record without a value and what comes with it; drained instead, all of it is stored from there on", async () => {
+    const key = Buffer.from("key");
+    const tombstone = messageOf("", { payloadKind: "null", key });
+    const sent = await publish("compacted", [messageOf("before", { key }), tombstone, messageOf("behind", { key })]);
+    await until("the trigger to fail and to try again", () => endedRuns(cloud, "persist-compacted").failed > 1);
+    expect(cloud.host.output()).toContain(
+      "1 of 3 records have no value, which it cannot tell apart from others; set source.binding to drain",
+    );
+    await cloud.host.stop();
+    const pipelines = JSON.parse(cloud.environment["PERSISTOR_PIPELINES"] as string);
+    pipelines.compacted.source.binding = "drain";
+    Object.assign(cloud.environment, { PERSISTOR_PIPELINES: JSON.stringify(pipelines) });
+    await cloud.startHost();
+    await until("a run that finds all", async () => {
+      const { succeeded } = endedRuns(cloud, "persist-compacted");
+      await runTimer(cloud, "persist-compacted");
+      await until("its end", () => endedRuns(cloud, "persist-compacted").succeeded > succeeded);
+      return (await storedIds(cloud, "compacted/")).size === sent.length;
+    });
+    await expectWhole(cloud, "compacted", "compacted/", sent);
+  }, 120_000);
+});
