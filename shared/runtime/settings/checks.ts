@@ -2,7 +2,6 @@ import { pushingSources } from "../../adapters/registry.ts";
 import type { InputFault } from "../../core/errors.ts";
 import { errorText } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
-import type { SettingName } from "./declarations.ts";
 import { nameSchema } from "./names.ts";
 import { deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
 
@@ -52,33 +51,6 @@ export function* pushingFaults(variable: string, pipelines: Pipelines, isOnAzure
   }
 }
 
-const AZURE_STORAGE = "PERSISTOR_AZURE_STORAGE";
-const AZURE_STORAGE_URI = "PERSISTOR_AZURE_STORAGE__blobServiceUri";
-const AZURE_STORAGE_IDENTITY = ["PERSISTOR_AZURE_STORAGE__credential", "PERSISTOR_AZURE_STORAGE__clientId"] as const;
-
-/** A connection to Azure Storage that is told twice, or half, or not at all though stores use it. */
-export function* azureStorageFaults(
-  isSet: (name: SettingName) => boolean,
-  pipelines: Pipelines,
-  stores: Readonly<Record<string, { kind: string }>>,
-): Generator<InputFault> {
-  if (isSet(AZURE_STORAGE) && isSet(AZURE_STORAGE_URI))
-    yield { path: AZURE_STORAGE, message: `is set together with ${AZURE_STORAGE_URI}; set one of them` };
-  for (const path of AZURE_STORAGE_IDENTITY) {
-    if (isSet(path) && !isSet(AZURE_STORAGE_URI)) yield { path, message: `is of no use without ${AZURE_STORAGE_URI}` };
-  }
-  if (isSet(AZURE_STORAGE) || isSet(AZURE_STORAGE_URI)) return;
-  const isUsed = ({ kind }: { kind?: string }) => kind === "azure-blob";
-  const users = [
-    ...Object.entries(pipelines).flatMap(([name, { store }]) => (isUsed(store) ? [`pipeline ${name}`] : [])),
-    ...Object.entries(stores).flatMap(([name, store]) => (isUsed(store) ? [`store ${name}`] : [])),
-  ];
-  if (users.length > 0) {
-    const message = `must be set, or ${AZURE_STORAGE_URI}: ${users.join(", ")} use Azure Blob Storage`;
-    yield { path: AZURE_STORAGE, message };
-  }
-}
-
 /** What only shows when the pipelines, stores and masks are seen together; `variable` is the one that holds the pipelines. */
 export function* faultsTogether(variable: string, pipelines: Pipelines, stores: Readonly<Record<string, unknown>>): Generator<InputFault> {
   const readers = new Map<string, string>();
@@ -90,7 +62,8 @@ export function* faultsTogether(variable: string, pipelines: Pipelines, stores: 
     }
     const maskFault = faultOfMask(store.path);
     if (maskFault !== undefined) yield { path: `${at}.store.path`, message: maskFault };
-    const reader = `${source.topic} by ${source.subscription}`;
+    const { deadLetterQueue = false } = source as { deadLetterQueue?: boolean };
+    const reader = `${deadLetterQueue ? "the dead-letter queue of " : ""}${source.topic} by ${source.subscription}`;
     const readerKey = `${source.broker}/${reader}`;
     const other = readers.get(readerKey);
     if (other !== undefined)
