@@ -4,7 +4,8 @@ import { indexCommits } from "../index-commits.ts";
 import { INDEXER_SUBSCRIPTION, writersByIndexTopic } from "../index-topics.ts";
 import { openedOnce } from "../opened-once.ts";
 import type { BrokerName } from "../ports.ts";
-import { functionName, type Reading } from "./readings.ts";
+import { topicFunctionName } from "./function-name.ts";
+import type { Reading } from "./readings.ts";
 
 const COMMIT = { maxItems: 4_000, maxBytes: 16_000_000, maxWaitMs: 100, quietMs: 10, maxInFlight: 4, maxHeldItems: 50_000 } as const;
 
@@ -23,7 +24,7 @@ export function indexReadings(process: FunctionProcess): Reading[] {
   return [...byBroker].flatMap(([broker, writers]) =>
     [...writersByIndexTopic(writers)].map(
       ([topic, { name: writer, pipeline }]): Reading => ({
-        name: functionName("index", `${broker}-${topic}`),
+        name: topicFunctionName("index", `${broker}-${topic}`),
         broker,
         id: topic,
         topic,

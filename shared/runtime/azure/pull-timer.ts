@@ -3,7 +3,7 @@ import type { FunctionProcess } from "../function-process.ts";
 import { invocation } from "../invocation.ts";
 import { persistSource } from "../persist-source.ts";
 import { wholeSourceSettings } from "../settings/pipelines.ts";
-import { functionName } from "./readings.ts";
+import { functionName } from "./function-name.ts";
 import { isDrained } from "./register.ts";
 
 /** A batch that is not full after this time ends the drain. */

@@ -5,6 +5,7 @@ import type { FunctionProcess } from "../function-process.ts";
 import { persistCommits } from "../persist-commits.ts";
 import { brokerIdOf } from "../ports.ts";
 import { type SourceKind, wholeSourceSettings } from "../settings/pipelines.ts";
+import { functionName } from "./function-name.ts";
 
 /** Something that a function reads, and who handles what it delivers. */
 export interface Reading extends SourceSettings {
@@ -30,9 +31,4 @@ export function persistReadings(process: FunctionProcess): Reading[] {
     own: wholeSourceSettings(source.broker, source),
     handle: async (messages) => (await commitOf(pipeline)).submit(messages),
   }));
-}
-
-/** A function's name: letters, digits, `-` and `_`. */
-export function functionName(step: string, of: string): string {
-  return `${step}-${of.replaceAll(/[^A-Za-z0-9_-]/g, "_")}`;
 }

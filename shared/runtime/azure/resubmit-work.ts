@@ -9,7 +9,8 @@ import { handedOver, jobOfWorkMessage } from "../jobs/handed-over.ts";
 import { sweep } from "../jobs/sweep.ts";
 import { openedOnce } from "../opened-once.ts";
 import { workTarget } from "../work-topic.ts";
-import { functionName, type Reading } from "./readings.ts";
+import { functionName } from "./function-name.ts";
+import type { Reading } from "./readings.ts";
 
 const WORKER_SUBSCRIPTION = "persistor-worker";
 /** Every five minutes. */

@@ -1,4 +1,6 @@
+import type { KafkaSettings } from "../../adapters/brokers/kafka/settings.ts";
 import type { InputFault } from "../../core/errors.ts";
+import { functionName } from "../azure/function-name.ts";
 import type { Pipelines } from "./checks.ts";
 import type { SettingName } from "./declarations.ts";
 import type { BrokerKind } from "./pipelines.ts";
@@ -80,12 +82,53 @@ export function brokerUsers(
 }
 
 /** What functions on Azure cannot be triggered by. */
-export function* faultsOnAzure(variable: string, pipelines: Pipelines): Generator<InputFault> {
+export function* faultsOnAzure(
+  variable: string,
+  pipelines: Pipelines,
+  kafka: KafkaSettings | undefined,
+  hasTriggerPassword: boolean,
+): Generator<InputFault> {
   for (const [name, { index }] of Object.entries(pipelines)) {
     if (index?.broker === "pubsub")
       yield {
         path: `${variable}.${name}.index.broker`,
         message: "must be a broker that triggers functions on Azure: service-bus, event-hubs or kafka",
       };
+  }
+  if (kafka) yield* kafkaTriggerFaults(variable, pipelines, kafka, hasTriggerPassword);
+}
+
+/** Azure's Kafka trigger connects by itself, with less than this process knows. */
+function* kafkaTriggerFaults(
+  variable: string,
+  pipelines: Pipelines,
+  { sasl, tls }: KafkaSettings,
+  hasTriggerPassword: boolean,
+): Generator<InputFault> {
+  const lacking =
+    sasl?.mechanism === "OAUTHBEARER" ? "does not do OAUTHBEARER" : typeof tls === "object" ? "takes no certificates and names" : undefined;
+  let isUsed = false;
+  for (const [name, { source, index }] of Object.entries(pipelines)) {
+    const isClassic = source.broker === "kafka" && (source as { binding?: string }).binding === "classic";
+    isUsed ||= isClassic || index?.broker === "kafka";
+    if (lacking === undefined) continue;
+    const trigger = `Azure's Kafka trigger ${lacking}`;
+    if (isClassic) yield { path: `${variable}.${name}.source.binding`, message: `must be drain: ${trigger}` };
+    if (index?.broker === "kafka") yield { path: `${variable}.${name}.index.broker`, message: `must be another broker: ${trigger}` };
+  }
+  if (isUsed && sasl && lacking === undefined && !hasTriggerPassword)
+    yield { path: "PERSISTOR_KAFKA_TRIGGER_PASSWORD", message: "must be set: Azure's Kafka trigger logs in by itself" };
+}
+
+/** Pipelines, those of dead letters included, that would be the same function of a function app. */
+export function* functionNameFaults(variable: string, names: readonly string[]): Generator<InputFault> {
+  const byFunction = new Map<string, string>();
+  for (const name of names) {
+    const own = functionName("persist", name);
+    // Azure does not tell capital letters from small ones.
+    const other = byFunction.get(own.toLowerCase());
+    if (other !== undefined)
+      yield { path: `${variable}.${name}`, message: `would be the function ${own}, as pipeline ${other} would; rename one of them` };
+    byFunction.set(own.toLowerCase(), name);
   }
 }

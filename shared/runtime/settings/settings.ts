@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
-import { azureConnectionFaults, brokerUsers, faultsOnAzure } from "./azure-checks.ts";
+import { azureConnectionFaults, brokerUsers, faultsOnAzure, functionNameFaults } from "./azure-checks.ts";
 import { faultsTogether, localParts, missingKafka, pushingFaults } from "./checks.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
 import { type PipelineSettings, pipelinesSchema, withBrokers, withDeadLetterPipelines } from "./pipelines.ts";
@@ -75,16 +75,20 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   faults.push(...missingKafka(read.PERSISTOR_KAFKA !== undefined, brokerUsers("kafka", pipelines, read)));
   faults.push(...azureConnectionFaults((name) => Boolean(environment[name]), pipelines, read));
   if (host !== "local") faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
-  if (host === "azure") faults.push(...faultsOnAzure(variable, pipelines));
+  if (host === "azure")
+    faults.push(...faultsOnAzure(variable, pipelines, read.PERSISTOR_KAFKA, read.PERSISTOR_KAFKA_TRIGGER_PASSWORD !== undefined));
   faults.push(...pushingFaults(variable, pipelines, host === "azure"));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
+  if (faults.length > 0) throw new SettingsError(faults);
+  const whole = withDeadLetterPipelines(pipelines, read.PERSISTOR_STORES);
+  if (host === "azure") faults.push(...functionNameFaults(variable, Object.keys(whole)));
   if (faults.length > 0) throw new SettingsError(faults);
   return {
     port: read.PORT,
     host: read.HOST,
     dataDir: read.PERSISTOR_DATA_DIR,
     sample: read.PERSISTOR_SAMPLE === "on",
-    pipelines: withDeadLetterPipelines(pipelines, read.PERSISTOR_STORES),
+    pipelines: whole,
     hasDefaultPipelines: !fromFile && !environment.PERSISTOR_PIPELINES,
     stores: read.PERSISTOR_STORES,
     destinations: read.PERSISTOR_DESTINATIONS,
