@@ -72,6 +72,12 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
     expect(await partitionsOf("classic")).toBe(PARTITIONS);
   }, 300_000);
 
+  test("registers a trigger or a timer for each pipeline, as its binding says", () => {
+    const names = cloud.host.functions.map(({ type, name, error }) => `${type} ${name} ${error ?? ""}`.trim());
+    expect(names).toEqual(expect.arrayContaining(["kafkaTrigger persist-classic", "timerTrigger persist-drained"]));
+    expect(cloud.host.output()).toContain("a Kafka trigger makes text of keys and stops at records without a value");
+  });
+
   test("drains the same flights by a timer, each stored and indexed once, unaltered", async () => {
     await runTimer(cloud, "persist-drained");
     await until("the end of the drain", () => endedRuns(cloud, "persist-drained").succeeded === 1);
