@@ -1,6 +1,7 @@
 import type { RecordLocation } from "./avro/object-file.ts";
 import type { StoredRecord } from "./avro/stored-record.ts";
 import { type Attribute, NO_SEQUENCE, textAttribute, uniqueIdOf } from "./message.ts";
+import { jsonInteger, shownValue } from "./shown-value.ts";
 import { cutUtf8 } from "./text.ts";
 
 /** A value of an attribute in JSON form; binary as base64. An integer past 2^53 is its decimal text. */
@@ -113,34 +114,14 @@ function indexedAttributes(attributes: readonly Attribute[]): IndexedAttributes 
   return { attributes: indexed, cut };
 }
 
-/** An attribute's value in JSON form: text as it is, numbers, booleans and null as such, all else as base64. */
+/** An attribute's value in JSON form: text as it is, numbers, booleans and null as such, AMQP's characters, symbols and UUIDs as text, all else as base64. */
 export function indexedValueOf({ kind, value }: Attribute): IndexedValue {
   if (typeof value === "string") return value;
-  switch (kind) {
-    case "null":
-      return null;
-    case "boolean":
-      return value[0] === 1;
-    case "long":
-    case "timestamp":
-      return jsonInteger(viewOf(value).getBigInt64(0));
-    case "double":
-      return jsonNumber(viewOf(value).getFloat64(0));
-    default:
-      return { $binary: Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, MAX_INDEXED_VALUE_BYTES)).toString("base64") };
-  }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** JSON has no NaN and no infinities: those become their text. */
-function jsonNumber(value: number): number | string {
-  return Number.isFinite(value) ? value : String(value);
-}
-
-function jsonInteger(value: bigint): number | string {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value.toString();
+  if (kind === "null") return null;
+  if (kind === "boolean") return value[0] === 1;
+  return (
+    shownValue(kind, value) ?? {
+      $binary: Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, MAX_INDEXED_VALUE_BYTES)).toString("base64"),
+    }
+  );
 }

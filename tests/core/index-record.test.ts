@@ -139,6 +139,8 @@ describe("an index record", () => {
   });
 });
 
+const ofAmqp = (kind: string, hex: string): Attribute => ({ name: "a", kind: `amqp:${kind}`, value: Buffer.from(hex, "hex") });
+
 describe("an attribute's value in the index", () => {
   it.each<[string, Attribute, unknown]>([
     ["text", stringAttribute("a", "ü\u0000"), "ü\u0000"],
@@ -156,7 +158,22 @@ describe("an attribute's value in the index", () => {
     ["a time", timestampAttribute("a", 1_700_000_000_000n), 1_700_000_000_000],
     ["bytes", binaryAttribute("a", Buffer.from([0, 255])), { $binary: "AP8=" }],
     ["no bytes", binaryAttribute("a", new Uint8Array(0)), { $binary: "" }],
-    ["a kind of another broker", { name: "a", kind: "amqp:uuid", value: Buffer.alloc(2, 1) }, { $binary: "AQE=" }],
+    ["a kind that is not known", { name: "a", kind: "amqp:decimal64", value: Buffer.alloc(2, 1) }, { $binary: "AQE=" }],
+    ["a kind with bytes of another", { name: "a", kind: "amqp:uuid", value: Buffer.alloc(2, 1) }, { $binary: "AQE=" }],
+    ["an unsigned byte", ofAmqp("ubyte", "ff"), 255],
+    ["an unsigned short", ofAmqp("ushort", "ffff"), 65_535],
+    ["an unsigned int", ofAmqp("uint", "00000063"), 99],
+    ["an unsigned long", ofAmqp("ulong", "0000000000000007"), 7],
+    ["the largest unsigned long", ofAmqp("ulong", "ffffffffffffffff"), "18446744073709551615"],
+    ["a byte", ofAmqp("byte", "ff"), -1],
+    ["a short", ofAmqp("short", "fffe"), -2],
+    ["an int", ofAmqp("int", "80000000"), -2_147_483_648],
+    ["a float", ofAmqp("float", "3dcccccd"), 0.1],
+    ["no number in a float", ofAmqp("float", "7fc00000"), "NaN"],
+    ["a character", ofAmqp("char", "0001f600"), "😀"],
+    ["half a character", ofAmqp("char", "0000d800"), { $binary: "AADYAA==" }],
+    ["a symbol", ofAmqp("symbol", "6869"), "hi"],
+    ["a UUID", ofAmqp("uuid", "00112233445566778899aabbccddeeff"), "00112233-4455-6677-8899-aabbccddeeff"],
   ])("of %s", (_, attribute, wanted) => {
     expect(indexedValueOf(attribute)).toEqual(wanted);
     expect(asJson([indexedValueOf(attribute)])).toEqual([wanted]);
