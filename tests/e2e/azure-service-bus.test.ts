@@ -1,9 +1,11 @@
+import { ServiceBusClient } from "@azure/service-bus";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWhere } from "../contract/support-ports.ts";
 import { type AzureCloud, azureCloudMissing, startAzureCloud } from "../services/azure-cloud.ts";
 import { ensureBundles } from "../services/bundles.ts";
 import {
   audited,
+  call,
   countOf,
   flight,
   indexed,
@@ -14,7 +16,7 @@ import {
   stored,
 } from "./support-azure.ts";
 
-const FLIGHTS = Number(process.env.FLIGHTS ?? 100_000);
+const FLIGHTS = 100_000;
 
 describeWhere(azureCloudMissing(), "the function app on Service Bus", () => {
   let cloud: AzureCloud;
@@ -47,4 +49,24 @@ describeWhere(azureCloudMissing(), "the function app on Service Bus", () => {
     const sent = await receivedFromServiceBus(cloud, "replay", FLIGHTS);
     expect(sent.map(({ digest }) => digest).sort()).toEqual(digests.toSorted());
   }, 300_000);
+
+  test("finds messages by the numbers, texts and truths that a producer gave them as such", async () => {
+    const client = new ServiceBusClient(cloud.serviceBus.connectionString);
+    const orders = [12.5, 99, 70_000_000_000, -3].map((amount) => ({
+      body: { amount },
+      applicationProperties: { order: true, amount, unit: "EUR" },
+    }));
+    await client.createSender("flights").sendMessages(orders);
+    await client.close();
+    await indexed(cloud, "flights", FLIGHTS + orders.length);
+    const amounts = async (filter: unknown) => {
+      const { body } = await call(cloud, "POST", "/api/indexer/query/flights", {
+        filters: [{ "additional_metadata.order": true, ...(filter as object) }],
+      });
+      return body.messages.map(({ additional_metadata }: { additional_metadata: { amount: number } }) => additional_metadata.amount).sort();
+    };
+    expect(await amounts({ "additional_metadata.amount": { $gt: 50 } })).toEqual([70_000_000_000, 99]);
+    expect(await amounts({ "additional_metadata.amount": { $lt: 20 } })).toEqual([-3, 12.5]);
+    expect(await amounts({ "additional_metadata.amount": 99, "additional_metadata.unit": "EUR" })).toEqual([99]);
+  }, 120_000);
 });

@@ -7,7 +7,7 @@ import { digestOf } from "../../shared/core/digest.ts";
 import { type Message, type MessageContent, uniqueIdOf } from "../../shared/core/message.ts";
 import type { AzureCloud } from "../services/azure-cloud.ts";
 
-const GIVE_UP_AFTER_MS = Number(process.env.GIVE_UP_MS ?? 240_000);
+const GIVE_UP_AFTER_MS = 240_000;
 const PUBLISHED_AT_ONCE = 2_500;
 
 /** A pipeline into `raw/` of the container, with index and dead letters at Service Bus. */
