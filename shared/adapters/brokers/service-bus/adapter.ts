@@ -3,14 +3,14 @@ import { NO_LOG } from "../../../core/ports/log.ts";
 import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
 import { parseSettings } from "../../support/parse-settings.ts";
-import { createClient } from "./connection.ts";
+import { closeClient, createClient } from "./connection.ts";
 import { closedError } from "./errors.ts";
 import { checkName } from "./names.ts";
 import { createPublisher } from "./publisher.ts";
-import { createReceivers } from "./receivers.ts";
-import { createSessions } from "./sessions.ts";
 import { serviceBusSettings, serviceBusSourceSettings } from "./settings.ts";
-import { createSource } from "./source.ts";
+import { createReceivers } from "./source/receivers.ts";
+import { createSessions } from "./source/sessions.ts";
+import { createSource } from "./source/source.ts";
 
 /** Opens a namespace of Service Bus; nothing is connected before its first use. Throws PersistorError `settings_invalid`. */
 export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterContext): Promise<Broker> {
@@ -30,20 +30,25 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
       const source = createSource({
         origin: { id, topic },
         entity: path.join("/"),
+        maxMessageBytes: parsed.maxMessageBytes,
         log,
-        openInflow: (onMessage, onFailure) =>
+        openInflow: (events) =>
           sessions && !deadLetterQueue
-            ? createSessions({ accept: (options) => acceptNext(path, options), onMessage, onFailure })
-            : createReceivers({ open: async () => receiverOf(path, deadLetterQueue), onMessage, onFailure }),
+            ? createSessions((signal) => acceptNext(path, signal), events)
+            : createReceivers(() => receiverOf(path, deadLetterQueue), events),
       });
+      const close = async () => {
+        await source.close();
+        sources.delete(source);
+      };
       sources.add(source);
-      return source;
+      return { ...source, close };
     },
     async close() {
       if (isClosed) return;
       isClosed = true;
-      await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
-      await client.close();
+      await Promise.allSettled([publisher.close(), ...[...sources].map((source) => source.close())]);
+      await closeClient(client);
     },
   };
 
@@ -53,7 +58,7 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
   }
 
   function acceptNext([topic, subscription]: Path, abortSignal: AbortSignal) {
-    const options = { ...RECEIVING, maxAutoLockRenewalDurationInMs: RENEW_SESSIONS_MS, abortSignal };
+    const options = { ...RECEIVING, abortSignal };
     return subscription === undefined ? client.acceptNextSession(topic, options) : client.acceptNextSession(topic, subscription, options);
   }
 }
@@ -61,11 +66,4 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
 type Path = readonly [topic: string, subscription?: string];
 
 /** Locks are looked after here, where it is known how long they are wanted. */
-const RECEIVING = {
-  receiveMode: "peekLock",
-  maxAutoLockRenewalDurationInMs: 0,
-  skipParsingBodyAsJson: true,
-  skipConvertingDate: true,
-} as const;
-/** A session is held as long as it has messages. */
-const RENEW_SESSIONS_MS = 24 * 60 * 60 * 1000;
+const RECEIVING = { receiveMode: "peekLock", maxAutoLockRenewalDurationInMs: 0 } as const;

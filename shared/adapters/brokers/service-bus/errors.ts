@@ -1,3 +1,4 @@
+import type { AmqpError } from "rhea";
 import { BrokerError, type ErrorCode, errorText } from "../../../core/errors.ts";
 
 interface Verdict {
@@ -57,11 +58,26 @@ export function isHopeless(error: unknown): boolean {
   return !(error instanceof BrokerError ? error : verdictOf(error)).retryable;
 }
 
+/** Whether no session with messages is free. */
+export function isNoneFree(error: unknown): boolean {
+  return ["ServiceTimeout", "SessionCannotBeLocked"].includes(codeOf(error));
+}
+
+const LOST = /^com\.microsoft:(message-lock-lost|session-lock-lost|message-not-found)$/;
+
+/** Whether this answer to a settlement says that the delivery is not ours any more. */
+export function isLostCondition({ condition = "" }: AmqpError): boolean {
+  return LOST.test(condition);
+}
+
+/** An answer over a link as an Error. */
+export function amqpErrorOf({ condition, description = "" }: AmqpError): Error {
+  return Object.assign(new Error(`${condition}: ${description}`), { code: condition });
+}
+
 /** Whether a delivery is not ours any more. */
 export function isLost(error: unknown): boolean {
-  return (
-    ["MessageLockLost", "SessionLockLost", "MessageNotFound"].includes(codeOf(error)) || /already (been )?settled/i.test(errorText(error))
-  );
+  return [error, ...nestedOf(error)].some((each) => ["MessageLockLost", "SessionLockLost", "MessageNotFound"].includes(codeOf(each)));
 }
 
 function codeOf(error: unknown): string {

@@ -1,0 +1,124 @@
+import type { Lock } from "./locks.ts";
+import { type AmqpError, type AmqpLink, type AnyReceiver, ask, type Ending, forget, type Transfer, takeOver } from "./sdk-link.ts";
+
+/** A link that messages come over. */
+export interface Link {
+  readonly receiver: AnyReceiver;
+  /** A session has its messages settled over its link alone, and is locked as a whole. */
+  readonly isOfSession: boolean;
+  /** Messages that came over it, and are neither settled nor settled by their token alone. */
+  readonly locks: ReadonlyMap<Transfer, Lock>;
+  readonly amqpLink: AmqpLink;
+  /** Messages that ever came over it. */
+  readonly count: number;
+  /** Whether it holds messages that nobody will settle: a session has to be closed for them to come again. */
+  isDoomed: boolean;
+  isOpen(): boolean;
+  /** How many more messages may be asked for. */
+  room(): number;
+  /** Takes note of what came. */
+  add(lock: Lock, transfer: Transfer): void;
+  /** Another lock stands for the same message. */
+  replace(lock: Lock): void;
+  /** Asks for an ending, which the lock's run is told. */
+  settle(lock: Lock, ending: Ending): void;
+  /** Keeps no place for it any more. */
+  drop(lock: Lock): void;
+  /** Frees places for which others have to wait, and tells the runs where the link is gone. */
+  look(): void;
+}
+
+export interface LinkOptions {
+  amqpLink: AmqpLink;
+  receiver: AnyReceiver;
+  isOfSession: boolean;
+  onMessage(bytes: Buffer, transfer: Transfer, link: Link): void;
+  /** The lock of a session ends with its link, and with it the locks of its messages. */
+  onLost(lock: Lock): void;
+}
+
+/** rhea keeps 2,048 deliveries of a link, and frees their places only in their order. */
+const PLACES = 1_900;
+
+export function createLink({ amqpLink, receiver, isOfSession, onMessage, onLost }: LinkOptions): Link {
+  const locks = new Map<Transfer, Lock>();
+  /** In the order in which they came; those before `first` have no place any more. */
+  let came: Transfer[] = [];
+  let first = 0;
+  let count = 0;
+
+  const taken = () => {
+    while (first < came.length && (came[first] as Transfer).settled) first++;
+    if (first > PLACES) {
+      came = came.slice(first);
+      first = 0;
+    }
+    return came.length - first;
+  };
+  const drop = (lock: Lock) => {
+    if (!lock.transfer) return;
+    forget(lock.transfer);
+    locks.delete(lock.transfer);
+    lock.transfer = undefined;
+  };
+  /** One that is held for long would stop all behind it. */
+  const dropOldest = () => {
+    while (taken() > PLACES / 2 && locks.size < PLACES / 4) {
+      const lock = locks.get(came[first] as Transfer);
+      if (!lock || lock.state === "settling") return;
+      drop(lock);
+    }
+  };
+  const link: Link = {
+    receiver,
+    isOfSession,
+    locks,
+    amqpLink,
+    isDoomed: false,
+    get count() {
+      return count;
+    },
+    isOpen: () => amqpLink.is_open(),
+    room: () => (amqpLink.is_open() ? PLACES - taken() - creditOf(amqpLink) : 0),
+    add(lock, transfer) {
+      count++;
+      came.push(transfer);
+      locks.set(transfer, lock);
+    },
+    replace(lock) {
+      if (lock.transfer) locks.set(lock.transfer, lock);
+    },
+    settle(lock, ending) {
+      if (lock.transfer && amqpLink.is_open()) ask(lock.transfer, ending);
+      else lock.run?.unanswered(lock);
+    },
+    drop,
+    look() {
+      if (amqpLink.is_open()) {
+        if (!isOfSession) dropOldest();
+        return;
+      }
+      for (const lock of [...locks.values()]) {
+        drop(lock);
+        if (lock.run) lock.run.unanswered(lock);
+        else if (isOfSession) onLost(lock);
+      }
+    },
+  };
+  takeOver(amqpLink, {
+    onMessage: (bytes, transfer) => onMessage(bytes, transfer, link),
+    onSettled(transfer, error: AmqpError | undefined) {
+      const lock = locks.get(transfer);
+      if (!lock) return;
+      locks.delete(transfer);
+      lock.transfer = undefined;
+      lock.run?.answered(lock, error);
+    },
+  });
+  return link;
+}
+
+/** What it may still be sent. */
+export function creditOf(amqpLink: AmqpLink): number {
+  return (amqpLink as unknown as { credit: number }).credit;
+}

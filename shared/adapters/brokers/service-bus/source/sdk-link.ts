@@ -1,0 +1,95 @@
+import type { ServiceBusReceivedMessage, ServiceBusReceiver, ServiceBusSessionReceiver } from "@azure/service-bus";
+import rhea, { type AmqpError, type Receiver as AmqpLink, type EventContext, type Delivery as Transfer } from "rhea";
+
+/*
+ * What is used of the SDK and of rhea, its AMQP library, beyond their documented surface, in one place; written against @azure/service-bus 7.9.5 and
+ * rhea 3.0.5. The SDK opens the links, shows its tokens and connects again. What comes over a link is taken from it encoded and settled there, because
+ * the SDK decodes messages into values that have lost their types, keeps them with a timer and several promises each until they are settled, and
+ * takes a delivery of a link that is gone for one of the link that came after it.
+ */
+
+export type { AmqpError, AmqpLink, Transfer };
+
+export type AnyReceiver = ServiceBusReceiver | ServiceBusSessionReceiver;
+
+interface Internals {
+  _streamingReceiver?: { link?: { _link: AmqpLink } };
+  _messageSession?: { link?: { _link: AmqpLink } };
+}
+
+/** The link of a receiver that has subscribed, or of an accepted session; undefined where there is none. */
+export function linkOf(receiver: AnyReceiver): AmqpLink | undefined {
+  const { _streamingReceiver, _messageSession } = receiver as unknown as Internals;
+  return (_messageSession ?? _streamingReceiver)?.link?._link;
+}
+
+export interface LinkHandlers {
+  onMessage(bytes: Buffer, transfer: Transfer): void;
+  /** The broker has settled; `error` is why it did not as it was asked to. */
+  onSettled(transfer: Transfer, error: AmqpError | undefined): void;
+}
+
+/** Any message format but 0: rhea hands such messages over as they are. */
+const ENCODED = 1;
+
+interface TransferTaker {
+  on_transfer(frame: { performative: { message_format: number } }): void;
+}
+
+/** Has all that comes over a link handed over here and not to the SDK; before the link has credit. */
+export function takeOver(link: AmqpLink, { onMessage, onSettled }: LinkHandlers): void {
+  const session = link.session as unknown as TransferTaker;
+  const take = session.on_transfer.bind(session);
+  session.on_transfer = (frame) => {
+    frame.performative.message_format = ENCODED;
+    take(frame);
+  };
+  link.removeAllListeners("message");
+  link.on("message", ({ message, delivery }: EventContext) => onMessage(message as unknown as Buffer, delivery as Transfer));
+  link.removeAllListeners("settled");
+  link.on("settled", ({ delivery }: EventContext) => onSettled(delivery as Transfer, errorOf(delivery as Transfer)));
+}
+
+function errorOf({ remote_state }: Transfer): AmqpError | undefined {
+  return (remote_state as { error?: AmqpError } | undefined)?.error ?? undefined;
+}
+
+/** What is to become of a locked message. */
+export type Ending = "complete" | "abandon";
+
+interface Outcomes {
+  accepted(): { described(): unknown };
+  modified(fields: { undeliverable_here: boolean }): { described(): unknown };
+}
+
+const outcomes = rhea.message as unknown as Outcomes;
+const STATES: Readonly<Record<Ending, unknown>> = {
+  complete: outcomes.accepted().described(),
+  abandon: outcomes.modified({ undeliverable_here: false }).described(),
+};
+
+/** Asks for an ending over the link that the message came over; `onSettled` tells what came of it. */
+export function ask(transfer: Transfer, ending: Ending): void {
+  transfer.update(false, STATES[ending]);
+}
+
+/** Has rhea give up the place of a delivery; nothing is said to the broker. */
+export function forget(transfer: Transfer): void {
+  (transfer as { settled: boolean }).settled = true;
+}
+
+/** Settles by the lock alone, whatever link the message came over. Throws ServiceBusError. */
+export async function settleApart(receiver: ServiceBusReceiver, lockToken: string, ending: Ending): Promise<void> {
+  if (ending === "complete") await receiver.completeMessage(standIn(lockToken));
+  else await receiver.abandonMessage(standIn(lockToken));
+}
+
+/** Locks anew; until when, in milliseconds since 1970. Throws ServiceBusError. */
+export async function renewLock(receiver: ServiceBusReceiver, lockToken: string): Promise<number> {
+  return (await receiver.renewMessageLock(standIn(lockToken))).getTime();
+}
+
+/** A message without a link, as the SDK knows them from deferring: it is settled by its token. */
+function standIn(lockToken: string): ServiceBusReceivedMessage {
+  return { lockToken, delivery: {} } as unknown as ServiceBusReceivedMessage;
+}
