@@ -1,16 +1,19 @@
-import { setTimeout as sleep } from "node:timers/promises";
+/** Waits for `work`, but no longer than `ms`: throws what `late` makes then. What the work comes to later is not looked at. */
+export async function within<T>(ms: number, work: Promise<T>, late: () => Error): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => reject(late()), ms);
+  work.then(resolve, reject);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
-/** Waits for `work`, but no longer than `ms`. True where it ended well by then; what it comes to later is not looked at. */
+/** Waits for `work`, but no longer than `ms`; true where it ended well by then. */
 export async function endsWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
-  const timer = new AbortController();
-  const late = sleep(ms, false, { signal: timer.signal }).catch(() => false);
-  const ended = work.then(
+  return within(ms, work, () => new Error("late")).then(
     () => true,
     () => false,
   );
-  try {
-    return await Promise.race([ended, late]);
-  } finally {
-    timer.abort();
-  }
 }

@@ -1,9 +1,9 @@
-import type { ServiceBusReceiverOptions } from "@azure/service-bus";
+import type { ServiceBusClient, ServiceBusReceiverOptions } from "@azure/service-bus";
 import { NO_LOG } from "../../../core/ports/log.ts";
 import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
 import { parseSettings } from "../../support/parse-settings.ts";
-import { closeClient, createClient } from "./connection.ts";
+import { createConnecting } from "./connection.ts";
 import { closedError } from "./errors.ts";
 import { checkName } from "./names.ts";
 import { createPublisher } from "./publisher.ts";
@@ -15,8 +15,9 @@ import { createSource } from "./source/source.ts";
 /** Opens a namespace of Service Bus; nothing is connected before its first use. Throws PersistorError `settings_invalid`. */
 export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterContext): Promise<Broker> {
   const parsed = parseSettings(serviceBusSettings, settings, "opening Service Bus");
-  const client = await createClient(parsed);
-  const publisher = createPublisher(client, parsed.maxMessageBytes);
+  const { maxMessageBytes } = parsed;
+  const connect = await createConnecting(parsed);
+  const publisher = createPublisher(connect, maxMessageBytes);
   const sources = new Set<Source>();
   let isClosed = false;
   return {
@@ -26,44 +27,42 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
       const { entity, sessions, deadLetterQueue } = parseSettings(serviceBusSourceSettings, own, `opening ${topic} of Service Bus`);
       checkName("topic or queue", topic);
       if (entity === "topic") checkName("subscription", subscription);
-      const path = entity === "topic" ? ([topic, subscription] as const) : ([topic] as const);
+      const path: Path = entity === "topic" ? [topic, subscription] : [topic];
       const source = createSource({
         origin: { id, topic },
         entity: path.join("/"),
-        maxMessageBytes: parsed.maxMessageBytes,
+        maxMessageBytes,
         log,
         openInflow: (events) =>
           sessions && !deadLetterQueue
-            ? createSessions((signal) => acceptNext(path, signal), events)
-            : createReceivers(() => receiverOf(path, deadLetterQueue), events),
+            ? createSessions({ connect, events, accept: (client, signal) => acceptNext(client, path, signal) })
+            : createReceivers({ connect, events, open: (client) => receiverOf(client, path, deadLetterQueue) }),
       });
       const close = async () => {
-        await source.close();
         sources.delete(source);
+        await source.close();
       };
       sources.add(source);
       return { ...source, close };
     },
     async close() {
-      if (isClosed) return;
       isClosed = true;
       await Promise.allSettled([publisher.close(), ...[...sources].map((source) => source.close())]);
-      await closeClient(client);
     },
   };
-
-  function receiverOf([topic, subscription]: Path, deadLetterQueue: boolean) {
-    const options: ServiceBusReceiverOptions = { ...RECEIVING, ...(deadLetterQueue ? { subQueueType: "deadLetter" } : {}) };
-    return subscription === undefined ? client.createReceiver(topic, options) : client.createReceiver(topic, subscription, options);
-  }
-
-  function acceptNext([topic, subscription]: Path, abortSignal: AbortSignal) {
-    const options = { ...RECEIVING, abortSignal };
-    return subscription === undefined ? client.acceptNextSession(topic, options) : client.acceptNextSession(topic, subscription, options);
-  }
 }
 
 type Path = readonly [topic: string, subscription?: string];
 
 /** Locks are looked after here, where it is known how long they are wanted. */
 const RECEIVING = { receiveMode: "peekLock", maxAutoLockRenewalDurationInMs: 0 } as const;
+
+function receiverOf(client: ServiceBusClient, [topic, subscription]: Path, deadLetterQueue: boolean) {
+  const options: ServiceBusReceiverOptions = { ...RECEIVING, ...(deadLetterQueue ? { subQueueType: "deadLetter" } : {}) };
+  return subscription === undefined ? client.createReceiver(topic, options) : client.createReceiver(topic, subscription, options);
+}
+
+function acceptNext(client: ServiceBusClient, [topic, subscription]: Path, abortSignal: AbortSignal) {
+  const options = { ...RECEIVING, abortSignal };
+  return subscription === undefined ? client.acceptNextSession(topic, options) : client.acceptNextSession(topic, subscription, options);
+}

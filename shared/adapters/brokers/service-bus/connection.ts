@@ -1,34 +1,46 @@
 import { RetryMode, ServiceBusClient, type ServiceBusClientOptions } from "@azure/service-bus";
+import { errorText, PersistorError } from "../../../core/errors.ts";
 import { keepRawMessages } from "../../support/amqp/raw-messages.ts";
 import { azureCredential } from "../../support/azure-credential.ts";
 import { endsWithin } from "../../support/within.ts";
 import type { ServiceBusSettings } from "./settings.ts";
 
 /** How long one attempt of a call may take: also that which an answer was lost for. */
-export const CALL_MS = 10_000;
+const CALL_MS = 10_000;
+const CLOSE_WITHIN_MS = 2_000;
 
 const OPTIONS: ServiceBusClientOptions = {
   retryOptions: { mode: RetryMode.Exponential, timeoutInMs: CALL_MS, maxRetries: 2, retryDelayInMs: 200, maxRetryDelayInMs: 2_000 },
 };
 
-/** Makes a client; it connects at its first use. Throws PersistorError `settings_invalid` where no credential can be had. */
-export async function createClient(settings: ServiceBusSettings): Promise<ServiceBusClient> {
+/** Makes clients, each with a connection of its own that is opened at its first use. */
+export type Connecting = () => ServiceBusClient;
+
+/** Throws PersistorError `settings_invalid` where no client can be made of these settings. */
+export async function createConnecting(settings: ServiceBusSettings): Promise<Connecting> {
   keepRawMessages();
   const { connectionString, fullyQualifiedNamespace } = settings;
-  return connectionString === undefined
-    ? new ServiceBusClient(fullyQualifiedNamespace as string, await azureCredential(settings), OPTIONS)
-    : new ServiceBusClient(connectionString, OPTIONS);
+  if (connectionString === undefined) {
+    const credential = await azureCredential(settings);
+    return () => new ServiceBusClient(fullyQualifiedNamespace as string, credential, OPTIONS);
+  }
+  const connect = () => new ServiceBusClient(connectionString, OPTIONS);
+  try {
+    await connect().close();
+  } catch (cause) {
+    const text = `opening Service Bus: PERSISTOR_SERVICE_BUS is no connection string (${errorText(cause)}); copy it whole from the namespace's shared access policies`;
+    throw new PersistorError("settings_invalid", text, { cause });
+  }
+  return connect;
 }
 
-const CLOSE_WITHIN_MS = 3_000;
+interface Internals {
+  _connectionContext: { connection: { _connection: { socket?: { destroy(): void } } } };
+}
 
 /** Closes a client within seconds: where the broker does not answer, its connection is cut. */
 export async function closeClient(client: ServiceBusClient): Promise<void> {
   if (await endsWithin(CLOSE_WITHIN_MS, client.close())) return;
   const { connection } = (client as unknown as Internals)._connectionContext;
   connection._connection.socket?.destroy();
-}
-
-interface Internals {
-  _connectionContext: { connection: { _connection: { socket?: { destroy(): void } } } };
 }

@@ -20,7 +20,13 @@ const DENIED: Verdict = {
 const REFUSED: Verdict = {
   code: "refused",
   retryable: false,
-  remedy: "see what the queue or topic asks of its messages: one with sessions asks for an ordering key",
+  remedy:
+    "see what the queue or topic asks for: one with sessions takes only messages with an ordering key, and is read with `sessions` set to true",
+};
+const OF_ONE_ENTITY: Verdict = {
+  code: "refused",
+  retryable: false,
+  remedy: "set PERSISTOR_SERVICE_BUS to a connection string of the namespace, which has no EntityPath",
 };
 
 /** https://learn.microsoft.com/javascript/api/@azure/service-bus/servicebuserrorcode; codes that are not named here may pass. */
@@ -58,6 +64,14 @@ export function isHopeless(error: unknown): boolean {
   return !(error instanceof BrokerError ? error : verdictOf(error)).retryable;
 }
 
+const ANSWERS = new Set(["ServiceBusy", "QuotaExceeded", "MessagingEntityDisabled"]);
+
+/** Whether the broker was out of reach, and did not answer that it would not. */
+export function isConnectionError(error: unknown): boolean {
+  const cause = error instanceof BrokerError ? error.cause : error;
+  return verdictOf(cause).code === AWAY.code && ![cause, ...nestedOf(cause)].some((each) => ANSWERS.has(codeOf(each)));
+}
+
 /** Whether no session with messages is free. */
 export function isNoneFree(error: unknown): boolean {
   return ["ServiceTimeout", "SessionCannotBeLocked"].includes(codeOf(error));
@@ -89,6 +103,7 @@ function verdictOf(error: unknown): Verdict {
     const found = VERDICTS[codeOf(each)];
     if (found) return found;
     const text = `${(each as { name?: unknown } | null)?.name} ${codeOf(each)} ${errorText(each)}`;
+    if (/EntityPath/.test(text)) return OF_ONE_ENTITY;
     if (DENYING.test(text)) return DENIED;
     if (REFUSING.test(text)) return REFUSED;
   }
@@ -109,4 +124,9 @@ function causeText(error: unknown): string {
 /** What every method says once the broker is closed. */
 export function closedError(): BrokerError {
   return new BrokerError("broker_unavailable", "using Service Bus: the broker is closed; open it again", { retryable: true });
+}
+
+/** What is wrong with a broker that takes connections and answers nothing. */
+export function noAnswer(): Error {
+  return new Error("Service Bus did not answer in time");
 }

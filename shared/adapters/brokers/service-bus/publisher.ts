@@ -7,7 +7,10 @@ import type { OutgoingMessage, Publisher, PublishLimits, PublishOutcome } from "
 import { carryingFault } from "../../support/amqp/carrying.ts";
 import { ANNOTATION_PREFIX, PARTITION_KEY_ANNOTATION } from "../../support/amqp/sections.ts";
 import { writeMessage } from "../../support/amqp/writing.ts";
-import { brokerErrorOf, closedError } from "./errors.ts";
+import { checkCall } from "../../support/call-limits.ts";
+import { within } from "../../support/within.ts";
+import { type Connecting, closeClient } from "./connection.ts";
+import { brokerErrorOf, closedError, isConnectionError, noAnswer } from "./errors.ts";
 import { SERVICE_BUS } from "./message.ts";
 import { checkName } from "./names.ts";
 import { createSending, type Placed } from "./sending.ts";
@@ -15,17 +18,19 @@ import { createSending, type Placed } from "./sending.ts";
 /** Properties and application properties of one message. */
 const MAX_HEADER_BYTES = 64_000;
 const LANES_AT_ONCE = 16;
+const OPEN_WITHIN_MS = 15_000;
 
 /** Publishes to queues and topics. */
-export function createPublisher(client: ServiceBusClient, maxMessageBytes: number): Publisher {
+export function createPublisher(connect: Connecting, maxMessageBytes: number): Publisher {
   const limits: PublishLimits = { maxMessages: 10_000, maxBytes: Math.max(16_000_000, maxMessageBytes), maxMessageBytes };
-  const senders = new Map<string, ServiceBusSender>();
+  let senders = createSenders(connect);
   let isClosed = false;
 
-  const senderOf = (topic: string) => {
-    const sender = senders.get(topic) ?? client.createSender(topic);
-    senders.set(topic, sender);
-    return sender;
+  /** The SDK may be stuck with a connection that failed: what comes later gets another one. */
+  const partWith = (failed: Senders) => {
+    if (isClosed || failed !== senders) return;
+    senders = createSenders(connect);
+    void failed.close();
   };
   return {
     limits,
@@ -34,31 +39,58 @@ export function createPublisher(client: ServiceBusClient, maxMessageBytes: numbe
     async publish(topic, messages) {
       if (isClosed) throw closedError();
       checkName("topic or queue", topic);
+      checkCall(messages, limits);
       if (messages.length === 0) return [];
       const doing = `publishing to ${topic}`;
       const outcomes = new Array<PublishOutcome | undefined>(messages.length);
       const lanes = lanesOf(messages, outcomes, doing, limits);
-      if (lanes.length > 0) {
-        const sending = await openSending(senderOf(topic), doing);
+      if (lanes.length === 0) return outcomes as PublishOutcome[];
+      const used = senders;
+      try {
+        const sending = await used.open(topic, doing);
         await mapConcurrently(lanes, LANES_AT_ONCE, (lane) => sending(lane, outcomes));
+      } catch (error) {
+        if (isConnectionError(error)) partWith(used);
+        throw brokerErrorOf(error, doing);
       }
+      if (outcomes.some((outcome) => outcome?.ok === false && isConnectionError(outcome.error))) partWith(used);
       return outcomes as PublishOutcome[];
     },
     async close() {
       isClosed = true;
-      await Promise.allSettled([...senders.values()].map((sender) => sender.close()));
+      await senders.close();
     },
   };
 }
 
-/** Opens the link to a topic. Throws BrokerError where the topic is missing, closed to us or out of reach: nothing was sent then. */
-async function openSending(sender: ServiceBusSender, doing: string) {
-  try {
-    const { maxSizeInBytes } = await sender.createMessageBatch();
-    return createSending(sender, maxSizeInBytes, doing);
-  } catch (error) {
-    throw brokerErrorOf(error, doing);
-  }
+interface Senders {
+  /** Opens the link to a topic. Throws where the topic is missing, closed to us or out of reach: nothing was sent then. */
+  open(topic: string, doing: string): Promise<ReturnType<typeof createSending>>;
+  close(): Promise<void>;
+}
+
+/** The senders of one connection, which is made with the first. */
+function createSenders(connect: Connecting): Senders {
+  const all = new Map<string, ServiceBusSender>();
+  let client: ServiceBusClient | undefined;
+  return {
+    async open(topic, doing) {
+      client ??= connect();
+      const sender = all.get(topic) ?? client.createSender(topic);
+      all.set(topic, sender);
+      const opening = new AbortController();
+      try {
+        const batch = sender.createMessageBatch({ abortSignal: opening.signal });
+        const { maxSizeInBytes } = await within(OPEN_WITHIN_MS, batch, noAnswer);
+        return createSending(sender, maxSizeInBytes, doing);
+      } finally {
+        opening.abort();
+      }
+    },
+    async close() {
+      if (client) await closeClient(client);
+    },
+  };
 }
 
 /** A record key becomes the session id, where there is none and the key is text. */

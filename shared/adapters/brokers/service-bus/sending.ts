@@ -22,46 +22,44 @@ const UNTOLD_ID = "";
 /** Sends the messages of a lane in their order, batch by batch, and fills their outcomes; behind one that failed nothing more is sent. */
 export function createSending(sender: ServiceBusSender, maxSizeInBytes: number, doing: string) {
   const maxBatchBytes = Math.min(maxSizeInBytes, MAX_BATCH_BYTES);
-
-  /** Whether what follows may be sent. */
-  const sendCut = async (cut: readonly Placed[], outcomes: (PublishOutcome | undefined)[]): Promise<boolean> => {
-    try {
-      await sender.sendMessages(sendableOf(cut, maxBatchBytes));
-      for (const { position } of cut) outcomes[position] = { ok: true, messageId: UNTOLD_ID };
-      return true;
-    } catch (error) {
-      const failure = brokerErrorOf(error, doing);
-      const isOfOne = failure.code === "refused" || failure.code === "too_large";
-      if (isOfOne && cut.length > 1) {
-        const middle = Math.ceil(cut.length / 2);
-        return (await sendCut(cut.slice(0, middle), outcomes)) && (await sendCut(cut.slice(middle), outcomes));
-      }
-      for (const { position } of cut) outcomes[position] = { ok: false, error: failure };
-      return isOfOne;
-    }
-  };
   return async (lane: readonly Placed[], outcomes: (PublishOutcome | undefined)[]): Promise<void> => {
-    let isGoing = true;
-    for (const cut of cutsOf(lane, maxBatchBytes)) {
-      if (isGoing) isGoing = await sendCut(cut, outcomes);
-      else for (const { position } of cut) outcomes[position] = { ok: false, error: notSent(doing) };
+    const fill = (cut: readonly Placed[], outcome: PublishOutcome) => {
+      for (const { position } of cut) outcomes[position] = outcome;
+    };
+    const cuts = cutsOf(lane, maxBatchBytes);
+    for (let cut = cuts.shift(); cut; cut = cuts.shift()) {
+      try {
+        await sender.sendMessages(sendableOf(cut, maxBatchBytes));
+        fill(cut, { ok: true, messageId: UNTOLD_ID });
+      } catch (error) {
+        const failure = brokerErrorOf(error, doing);
+        const isOfOne = failure.code === "refused" || failure.code === "too_large";
+        if (isOfOne && cut.length > 1) cuts.unshift(...halvesOf(cut));
+        else fill(cut, { ok: false, error: failure });
+        if (!isOfOne) for (const unsent of cuts.splice(0)) fill(unsent, { ok: false, error: notSent(doing) });
+      }
     }
   };
 }
 
-function* cutsOf(lane: readonly Placed[], maxBatchBytes: number): Generator<Placed[]> {
-  let cut: Placed[] = [];
-  let bytes = 0;
+function halvesOf(cut: readonly Placed[]): [Placed[], Placed[]] {
+  const middle = Math.ceil(cut.length / 2);
+  return [cut.slice(0, middle), cut.slice(middle)];
+}
+
+function cutsOf(lane: readonly Placed[], maxBatchBytes: number): Placed[][] {
+  const cuts: Placed[][] = [];
+  let bytes = Number.POSITIVE_INFINITY;
   for (const placed of lane) {
     const own = placed.encoded.length + BATCHED_BYTES;
-    if (cut.length > 0 && bytes + own > maxBatchBytes) {
-      yield cut;
-      cut = [];
+    bytes += own;
+    if (bytes <= maxBatchBytes) cuts.at(-1)?.push(placed);
+    else {
+      cuts.push([placed]);
+      bytes = envelopeBytes(placed.content) + own;
     }
-    bytes = cut.length === 0 ? envelopeBytes(placed.content) + own : bytes + own;
-    cut.push(placed);
   }
-  if (cut.length > 0) yield cut;
+  return cuts;
 }
 
 /** A batch as the SDK's sender takes it, and what it asks such a one for. */

@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ServiceBusReceiver } from "@azure/service-bus";
 import { mapConcurrently } from "../../../../core/concurrency.ts";
 import type { Log } from "../../../../core/ports/log.ts";
 import { isLost } from "../errors.ts";
 import type { Budget } from "./budget.ts";
+import type { Calls } from "./calls.ts";
 import { guidOf, type Lock, lockMsOf, type ServiceBusDelivery } from "./locks.ts";
-import { renewLock } from "./sdk-link.ts";
-import { createSettling, type Settling } from "./settling.ts";
+import { createSettling, type Settle } from "./settling.ts";
 
 /** Looks after the locks: renews them while they are wanted, and gives back what is wanted no more. */
-export interface Leases extends Settling {
+export interface Leases {
+  settle: Settle;
   readonly size: number;
   has(lock: Lock): boolean;
   add(lock: Lock): void;
@@ -26,6 +26,7 @@ export interface Leases extends Settling {
 
 export interface LeasesOptions {
   budget: Budget;
+  calls: Calls;
   log: Log;
   onEnded(): void;
 }
@@ -34,9 +35,9 @@ export interface LeasesOptions {
 const RENEW_AT_PART = 0.5;
 const RENEWED_AT_ONCE = 64;
 const RENEW_AGAIN_MS = 1_000;
-const GIVE_BACK_MS = 3_000;
+const GIVE_BACK_MS = 2_000;
 
-export function createLeases({ budget, log, onEnded }: LeasesOptions): Leases {
+export function createLeases({ budget, calls, log, onEnded }: LeasesOptions): Leases {
   const all = new Set<Lock>();
   let isRenewing = false;
   let wasAway = false;
@@ -49,9 +50,9 @@ export function createLeases({ budget, log, onEnded }: LeasesOptions): Leases {
     budget.end();
     onEnded();
   };
-  const settling = createSettling(end);
+  const settle = createSettling(calls, end);
   const giveBack = async (locks: readonly Lock[]): Promise<void> => {
-    await settling.settle(
+    await settle(
       locks.filter((lock) => all.has(lock) && lock.state !== "settling"),
       "abandon",
       GIVE_BACK_MS,
@@ -59,7 +60,7 @@ export function createLeases({ budget, log, onEnded }: LeasesOptions): Leases {
   };
   const renewOne = async (lock: Lock): Promise<boolean> => {
     try {
-      const untilMs = await renewLock(lock.link.receiver as ServiceBusReceiver, guidOf(lock.ackId));
+      const untilMs = await calls.renew(guidOf(lock.ackId));
       lock.lockedUntilMs = performance.now() + lockMsOf(untilMs);
       return true;
     } catch (error) {
@@ -80,7 +81,7 @@ export function createLeases({ budget, log, onEnded }: LeasesOptions): Leases {
     isRenewing = false;
   };
   return {
-    ...settling,
+    settle,
     get size() {
       return all.size;
     },

@@ -1,9 +1,8 @@
 import type { Lock } from "./locks.ts";
-import { type AmqpError, type AmqpLink, type AnyReceiver, ask, type Ending, forget, type Transfer, takeOver } from "./sdk-link.ts";
+import { type AmqpError, type AmqpLink, ask, type Ending, forget, type Transfer, takeOver } from "./sdk-link.ts";
 
 /** A link that messages come over. */
 export interface Link {
-  readonly receiver: AnyReceiver;
   /** A session has its messages settled over its link alone, and is locked as a whole. */
   readonly isOfSession: boolean;
   /** Messages that came over it, and are neither settled nor settled by their token alone. */
@@ -30,7 +29,6 @@ export interface Link {
 
 export interface LinkOptions {
   amqpLink: AmqpLink;
-  receiver: AnyReceiver;
   isOfSession: boolean;
   onMessage(bytes: Buffer, transfer: Transfer, link: Link): void;
   /** The lock of a session ends with its link, and with it the locks of its messages. */
@@ -40,7 +38,7 @@ export interface LinkOptions {
 /** rhea keeps 2,048 deliveries of a link, and frees their places only in their order. */
 const PLACES = 1_900;
 
-export function createLink({ amqpLink, receiver, isOfSession, onMessage, onLost }: LinkOptions): Link {
+export function createLink({ amqpLink, isOfSession, onMessage, onLost }: LinkOptions): Link {
   const locks = new Map<Transfer, Lock>();
   /** In the order in which they came; those before `first` have no place any more. */
   let came: Transfer[] = [];
@@ -70,7 +68,6 @@ export function createLink({ amqpLink, receiver, isOfSession, onMessage, onLost 
     }
   };
   const link: Link = {
-    receiver,
     isOfSession,
     locks,
     amqpLink,

@@ -1,9 +1,11 @@
-import type { MessageHandlers, ServiceBusReceiver } from "@azure/service-bus";
+import type { MessageHandlers, ServiceBusClient, ServiceBusReceiver } from "@azure/service-bus";
 import { BrokerError } from "../../../../core/errors.ts";
+import { backOffMs } from "../../../../core/retry.ts";
 import { createHealth } from "../../../support/pulling/health.ts";
 import { endsWithin } from "../../../support/within.ts";
+import { type Connecting, closeClient } from "../connection.ts";
 import { isHopeless } from "../errors.ts";
-import type { Inflow, InflowEvents } from "./inflow.ts";
+import { createSilence, type Inflow, type InflowEvents } from "./inflow.ts";
 import { createLink, creditOf, type Link } from "./link.ts";
 import { linkOf } from "./sdk-link.ts";
 import { createSwitch } from "./switch.ts";
@@ -13,8 +15,9 @@ const RECEIVERS = 10;
 /** Below this a further receiver is not worth its link. */
 const ROOM_FOR_ANOTHER = 100;
 const TOLERATED_FAILURES = 2;
-const STOP_WITHIN_MS = 2_000;
-const CLOSE_WITHIN_MS = 3_000;
+/** The SDK waits a minute for an answer that was lost with its connection, and so do all that wait for it. Before that it gets a new connection. */
+const OPEN_WITHIN = { firstDelayMs: 5_000, maxDelayMs: 40_000 } as const;
+const STOP_WITHIN_MS = 1_500;
 
 interface Running {
   readonly receiver: ServiceBusReceiver;
@@ -22,63 +25,114 @@ interface Running {
   link: Link | undefined;
   /** Whether it is asked for messages. */
   isFlowing: boolean;
-  stop(): Promise<unknown>;
+  /** Undefined while it does not receive. */
+  stop: (() => Promise<unknown>) | undefined;
 }
 
-/** Receivers of one queue or subscription: one, and another whenever those that there are have no more room. `open` makes one. */
-export function createReceivers(open: () => ServiceBusReceiver, events: InflowEvents): Inflow {
+export interface ReceiversOptions {
+  connect: Connecting;
+  /** Makes a receiver of the queue or subscription. */
+  open(client: ServiceBusClient): ServiceBusReceiver;
+  events: InflowEvents;
+}
+
+/** Receivers of one queue or subscription: one, and another whenever those that there are have no more room. */
+export function createReceivers({ connect, open, events }: ReceiversOptions): Inflow {
   const health = createHealth({
     toleratedFailures: TOLERATED_FAILURES,
     isTransient: (error) => !isHopeless(error),
     onFailure: events.onChange,
   });
-  const all: Running[] = [];
+  const silence = createSilence(health);
+  let client: ServiceBusClient | undefined;
+  let all: Running[] = [];
+  /** When the SDK was last seen not to be stuck, and how often it was since a link was open. */
+  let aliveMs = 0;
+  let stuck = 0;
 
   /** The SDK has opened a link, for the first time or again. */
   const opened = (running: Running) => {
     health.succeeded();
+    stuck = 0;
     const amqpLink = linkOf(running.receiver);
     if (!amqpLink) throw new BrokerError("unsupported", "receiving from Service Bus: its library does not show its links");
     running.isFlowing = true;
     if (running.link?.amqpLink !== amqpLink) {
-      running.link?.look();
-      running.link = createLink({ amqpLink, receiver: running.receiver, isOfSession: false, ...events });
-      events.onConnection();
+      if (running.link) lookAt(running.link);
+      running.link = createLink({ amqpLink, isOfSession: false, ...events });
     }
     events.onChange();
     refill();
   };
+  const lookAt = (link: Link) => {
+    const wasThere = link.locks.size > 0;
+    link.look();
+    if (!link.isOpen() && wasThere) events.onConnection();
+  };
   const subscribe = (running: Running) => {
     const stopping = new AbortController();
     const handlers: MessageHandlers & { postInitialize(): Promise<void> } = {
-      postInitialize: async () => opened(running),
+      async postInitialize() {
+        if (!stopping.signal.aborted) opened(running);
+      },
       async processMessage() {
         throw new BrokerError("unsupported", "receiving from Service Bus: its library keeps messages to itself");
       },
       async processError({ error }) {
-        if (!stopping.signal.aborted) health.failed(error);
+        if (stopping.signal.aborted) return;
+        silence.answered();
+        aliveMs = performance.now();
+        health.failed(error);
       },
     };
     const options = { autoCompleteMessages: false, maxConcurrentCalls: 1, abortSignal: stopping.signal };
     const subscription = running.receiver.subscribe(handlers, options);
     running.stop = async () => {
+      running.stop = undefined;
       running.isFlowing = false;
       stopping.abort();
       await endsWithin(STOP_WITHIN_MS, subscription.close());
     };
   };
-  const startOne = () => {
-    const running: Running = { receiver: open(), link: undefined, isFlowing: false, stop: async () => undefined };
-    all.push(running);
-    subscribe(running);
+  /** Has a first one, and all there are, receive. */
+  const begin = () => {
+    try {
+      if (all.length === 0) add();
+      for (const running of all) if (!running.stop) subscribe(running);
+    } catch (error) {
+      health.failed(error);
+    }
+  };
+  const add = () => {
+    client ??= connect();
+    all.push({ receiver: open(client), link: undefined, isFlowing: false, stop: undefined });
+  };
+  const isOpen = () => all.some(({ link, isFlowing }) => isFlowing && link?.isOpen());
+  const partWithStuck = () => {
+    if (isOpen()) aliveMs = performance.now();
+    if (performance.now() - aliveMs < backOffMs(stuck + 1, OPEN_WITHIN)) return;
+    aliveMs = performance.now();
+    stuck++;
+    void part();
+  };
+  /** Leaves the connection and all that hangs on it. */
+  const part = async (): Promise<void> => {
+    const parting = { client, all };
+    client = undefined;
+    all = [];
+    events.onConnection();
+    await Promise.all(parting.all.map(({ stop }) => stop?.()));
+    if (parting.client) await closeClient(parting.client);
+    for (const { link } of parting.all) link?.look();
   };
   const running = createSwitch(
     async () => {
-      if (all.length === 0) startOne();
-      else all.forEach(subscribe);
+      silence.answered();
+      aliveMs = performance.now();
+      begin();
     },
     async () => {
-      await Promise.all(all.map(({ stop }) => stop()));
+      await Promise.all(all.map(({ stop }) => stop?.()));
       health.succeeded();
     },
   );
@@ -92,26 +146,34 @@ export function createReceivers(open: () => ServiceBusReceiver, events: InflowEv
       link?.amqpLink.add_credit(count);
       room -= count;
     }
-    if (room >= ROOM_FOR_ANOTHER && all.length < RECEIVERS && all.every(({ isFlowing }) => isFlowing)) startOne();
+    if (room < ROOM_FOR_ANOTHER || all.length >= RECEIVERS || !all.every(({ isFlowing }) => isFlowing)) return;
+    add();
+    begin();
   };
   return {
     health,
     get isOpen() {
-      return all.some(({ link, isFlowing }) => isFlowing && link?.isOpen());
+      return isOpen();
     },
     get isQuiet() {
       return !running.isWanted;
     },
+    receiver: () => all[0]?.receiver,
     start: () => void running.set(true),
     stop: () => running.set(false),
     refill,
     look() {
-      for (const { link } of all) link?.look();
+      for (const { link } of all) if (link) lookAt(link);
+      if (!running.isWanted) return;
+      if (isOpen()) silence.answered();
+      else silence.look();
+      partWithStuck();
+      begin();
       refill();
     },
     async close() {
       await running.set(false);
-      await endsWithin(CLOSE_WITHIN_MS, Promise.all(all.map(({ receiver }) => receiver.close())));
+      await part();
     },
   };
 }

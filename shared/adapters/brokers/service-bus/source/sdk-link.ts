@@ -1,4 +1,4 @@
-import type { ServiceBusReceivedMessage, ServiceBusReceiver, ServiceBusSessionReceiver } from "@azure/service-bus";
+import type { ServiceBusReceiver, ServiceBusSessionReceiver } from "@azure/service-bus";
 import rhea, { type AmqpError, type Receiver as AmqpLink, type EventContext, type Delivery as Transfer } from "rhea";
 
 /*
@@ -78,18 +78,19 @@ export function forget(transfer: Transfer): void {
   (transfer as { settled: boolean }).settled = true;
 }
 
-/** Settles by the lock alone, whatever link the message came over. Throws ServiceBusError. */
-export async function settleApart(receiver: ServiceBusReceiver, lockToken: string, ending: Ending): Promise<void> {
-  if (ending === "complete") await receiver.completeMessage(standIn(lockToken));
-  else await receiver.abandonMessage(standIn(lockToken));
+export interface CallOptions {
+  timeoutInMs: number;
+  abortSignal: AbortSignal;
 }
 
-/** Locks anew; until when, in milliseconds since 1970. Throws ServiceBusError. */
-export async function renewLock(receiver: ServiceBusReceiver, lockToken: string): Promise<number> {
-  return (await receiver.renewMessageLock(standIn(lockToken))).getTime();
+/** The management link of a queue or subscription. */
+export interface Management {
+  updateDispositionStatus(lockToken: string, ending: Ending, options: CallOptions): Promise<void>;
+  renewLock(lockToken: string, options: CallOptions): Promise<Date>;
 }
 
-/** A message without a link, as the SDK knows them from deferring: it is settled by its token. */
-function standIn(lockToken: string): ServiceBusReceivedMessage {
-  return { lockToken, delivery: {} } as unknown as ServiceBusReceivedMessage;
+/** Of the SDK's own calls over it one cannot say how long they may take. */
+export function managementOf(receiver: AnyReceiver): Management {
+  const { _context } = receiver as unknown as { _context: { getManagementClient(entityPath: string): Management } };
+  return _context.getManagementClient(receiver.entityPath);
 }

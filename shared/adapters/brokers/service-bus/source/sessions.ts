@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ServiceBusSessionReceiver } from "@azure/service-bus";
+import type { ServiceBusClient, ServiceBusSessionReceiver } from "@azure/service-bus";
 import { BrokerError } from "../../../../core/errors.ts";
 import { createHealth } from "../../../support/pulling/health.ts";
 import { endsWithin } from "../../../support/within.ts";
+import { type Connecting, closeClient } from "../connection.ts";
 import { isHopeless, isNoneFree } from "../errors.ts";
-import type { Inflow, InflowEvents } from "./inflow.ts";
+import { createSilence, type Inflow, type InflowEvents } from "./inflow.ts";
 import { createLink, creditOf } from "./link.ts";
 import { linkOf } from "./sdk-link.ts";
 import { createSession, type Session } from "./session.ts";
@@ -15,39 +16,64 @@ const SESSIONS = 500;
 const ACCEPTED_AT_ONCE = 8;
 const AGAIN_MS = 1_000;
 const FULL_FOR_MS = 50;
+/** Longer than Service Bus waits for a session; the SDK waits a minute for an answer that was lost with its connection. */
+const ACCEPT_WITHIN_MS = 15_000;
 /** How long a session has its place where all are taken. */
 const TURN_MS = 10_000;
 const TOLERATED_FAILURES = 2;
-const CLOSE_WITHIN_MS = 3_000;
+const CLOSE_WITHIN_MS = 1_500;
 
-/**
- * Takes sessions as they become free, each one's messages in their order. `accept` waits for a session that nobody holds, and throws ServiceBusError
- * `ServiceTimeout` where there is none.
- */
-export function createSessions(accept: (signal: AbortSignal) => Promise<ServiceBusSessionReceiver>, events: InflowEvents): Inflow {
+export interface SessionsOptions {
+  connect: Connecting;
+  /** Waits for a session that nobody holds. Throws ServiceBusError `ServiceTimeout` where there is none. */
+  accept(client: ServiceBusClient, signal: AbortSignal): Promise<ServiceBusSessionReceiver>;
+  events: InflowEvents;
+}
+
+/** Takes sessions as they become free, each one's messages in their order. */
+export function createSessions({ connect, accept, events }: SessionsOptions): Inflow {
   const health = createHealth({
     toleratedFailures: TOLERATED_FAILURES,
     isTransient: (error) => !isHopeless(error),
     onFailure: events.onChange,
   });
+  const silence = createSilence(health);
   const all = new Set<Session>();
+  /** The one that sessions are accepted by comes last. */
+  const clients: ServiceBusClient[] = [];
   let accepting = new AbortController();
 
   const isFull = () => all.size >= SESSIONS || events.budget.room(0) <= 0;
   const opened = (receiver: ServiceBusSessionReceiver) => {
     const amqpLink = linkOf(receiver);
     if (!amqpLink) throw new BrokerError("unsupported", "receiving from Service Bus: its library does not show its links");
-    all.add(createSession(createLink({ amqpLink, receiver, isOfSession: true, ...events }), receiver));
+    all.add(createSession(createLink({ amqpLink, isOfSession: true, ...events }), receiver));
     refill();
   };
+  const connected = (): ServiceBusClient => {
+    if (clients.length === 0) clients.push(connect());
+    return clients.at(-1) as ServiceBusClient;
+  };
+  /** The SDK is stuck with a connection; sessions that are open go on with it. */
+  const partWith = (client: ServiceBusClient | undefined) => {
+    if (!client || client !== clients.at(-1)) return;
+    if (all.size > 0) clients.push(connect());
+    else void closeClient(clients.pop() as ServiceBusClient);
+  };
   const acceptOne = async (signal: AbortSignal): Promise<void> => {
+    const limit = AbortSignal.timeout(ACCEPT_WITHIN_MS);
+    let client: ServiceBusClient | undefined;
     try {
-      const receiver = await accept(signal);
+      client = connected();
+      const receiver = await accept(client, AbortSignal.any([signal, limit]));
       if (signal.aborted) return void receiver.close().catch(() => undefined);
+      silence.answered();
       health.succeeded();
       opened(receiver);
     } catch (error) {
       if (signal.aborted) return;
+      if (limit.aborted) return partWith(client);
+      silence.answered();
       if (isNoneFree(error)) health.succeeded();
       else health.failed(error);
       await pause(AGAIN_MS, signal);
@@ -55,13 +81,18 @@ export function createSessions(accept: (signal: AbortSignal) => Promise<ServiceB
   };
   const keepAccepting = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
-      if (isFull()) await pause(FULL_FOR_MS, signal);
-      else await acceptOne(signal);
+      if (!isFull()) {
+        await acceptOne(signal);
+        continue;
+      }
+      silence.answered();
+      await pause(FULL_FOR_MS, signal);
     }
   };
   const running = createSwitch(
     async () => {
       accepting = new AbortController();
+      silence.answered();
       for (let i = 0; i < ACCEPTED_AT_ONCE; i++) void keepAccepting(accepting.signal);
     },
     // What is accepted meanwhile is closed at once.
@@ -93,6 +124,8 @@ export function createSessions(accept: (signal: AbortSignal) => Promise<ServiceB
     get isQuiet() {
       return !running.isWanted && all.size === 0;
     },
+    // A session's messages are settled over their links alone.
+    receiver: () => undefined,
     start: () => void running.set(true),
     stop: () => running.set(false),
     refill,
@@ -101,14 +134,15 @@ export function createSessions(accept: (signal: AbortSignal) => Promise<ServiceB
       for (const session of all) {
         if (session.look(turnMs)) continue;
         all.delete(session);
-        events.onConnection();
       }
+      if (running.isWanted) silence.look();
       refill();
     },
     async close() {
       await running.set(false);
       await endsWithin(CLOSE_WITHIN_MS, Promise.all([...all].map(({ close }) => close())));
       all.clear();
+      await Promise.all(clients.splice(0).map(closeClient));
     },
   };
 }

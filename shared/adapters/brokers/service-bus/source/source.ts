@@ -6,6 +6,7 @@ import { createWaiters } from "../../../support/pulling/waiters.ts";
 import { brokerErrorOf, closedError } from "../errors.ts";
 import { messageOf, type Origin } from "../message.ts";
 import { createBudget } from "./budget.ts";
+import { createCalls } from "./calls.ts";
 import { createHeld } from "./held.ts";
 import type { Inflow, InflowEvents } from "./inflow.ts";
 import { createLeases } from "./leases.ts";
@@ -38,7 +39,8 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
   const waiters = createWaiters();
   const budget = createBudget(maxMessageBytes);
   const held = createHeld(LEASE_MS);
-  const leases = createLeases({ budget, log, onEnded: () => refillSoon() });
+  const calls = createCalls(() => inflow.receiver());
+  const leases = createLeases({ budget, calls, log, onEnded: () => refillSoon() });
   let receivedAtMs = 0;
   let receiving = 0;
   let looking: NodeJS.Timeout | undefined;
@@ -58,7 +60,7 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
     },
     onLost: leases.end,
     onChange: waiters.wake,
-    onConnection: leases.connectionLost,
+    onConnection: calls.connectionLost,
   });
   const refillSoon = () => {
     if (isRefillDue) return;
@@ -70,7 +72,7 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
   };
   const letGo = async (): Promise<void> => {
     await inflow.stop();
-    if (receiving === 0 || isClosed) await leases.giveBack(held.clear());
+    if (receiving === 0) await leases.giveBack(held.clear());
   };
   const look = () => {
     inflow.look();
@@ -130,9 +132,10 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
       if (isClosed) return;
       isClosed = true;
       waiters.wake();
-      await letGo();
+      await inflow.stop();
       await leases.giveAllBack();
       await inflow.close();
+      calls.connectionLost();
       clearInterval(looking);
     },
   };
