@@ -22,9 +22,9 @@ export async function createConnecting(settings: ServiceBusSettings): Promise<Co
   const { connectionString, fullyQualifiedNamespace } = settings;
   if (connectionString === undefined) {
     const credential = await azureCredential(settings);
-    return () => new ServiceBusClient(fullyQualifiedNamespace as string, credential, OPTIONS);
+    return () => answeredAtOnce(new ServiceBusClient(fullyQualifiedNamespace as string, credential, OPTIONS));
   }
-  const connect = () => new ServiceBusClient(connectionString, OPTIONS);
+  const connect = () => answeredAtOnce(new ServiceBusClient(connectionString, OPTIONS));
   try {
     await connect().close();
   } catch (cause) {
@@ -34,13 +34,27 @@ export async function createConnecting(settings: ServiceBusSettings): Promise<Co
   return connect;
 }
 
+/** rhea's connection of a client. */
+function connectionOf(client: ServiceBusClient): AmqpConnection {
+  return (client as unknown as Internals)._connectionContext.connection._connection;
+}
+
 interface Internals {
-  _connectionContext: { connection: { _connection: { socket?: { destroy(): void } } } };
+  _connectionContext: { connection: { _connection: AmqpConnection } };
+}
+
+interface AmqpConnection {
+  options: { tcp_no_delay?: boolean };
+  socket?: { destroy(): void };
+}
+
+/** Has what is asked sent at once: each session is asked for by several small messages in turn, which would wait for others 40 ms each. */
+function answeredAtOnce(client: ServiceBusClient): ServiceBusClient {
+  connectionOf(client).options.tcp_no_delay = true;
+  return client;
 }
 
 /** Closes a client within seconds: where the broker does not answer, its connection is cut. */
 export async function closeClient(client: ServiceBusClient): Promise<void> {
-  if (await endsWithin(CLOSE_WITHIN_MS, client.close())) return;
-  const { connection } = (client as unknown as Internals)._connectionContext;
-  connection._connection.socket?.destroy();
+  if (!(await endsWithin(CLOSE_WITHIN_MS, client.close()))) connectionOf(client).socket?.destroy();
 }

@@ -6,7 +6,9 @@ export interface Budget {
   free(bytes: number): void;
   /** A message is settled. */
   end(): void;
-  /** How many more messages may be asked for, while `asked` are on their way; none until enough may be at a time. */
+  /** How many messages may be on their way. */
+  most(): number;
+  /** How many more may be asked for, while `asked` are on their way; none until enough may be at a time. */
   room(asked: number): number;
 }
 
@@ -22,6 +24,11 @@ export function createBudget(maxMessageBytes: number): Budget {
   let messages = 0;
   let bytes = 0;
   let expectedBytes = maxMessageBytes;
+  const most = () => {
+    const count = Math.min(ASKED, MESSAGES - messages, Math.floor((BYTES - bytes) / expectedBytes));
+    // However large it is, one at a time.
+    return Math.max(count, messages === 0 ? 1 : 0);
+  };
   return {
     add(size) {
       messages++;
@@ -34,9 +41,9 @@ export function createBudget(maxMessageBytes: number): Budget {
     end() {
       messages--;
     },
+    most,
     room(asked) {
-      const most = Math.min(ASKED, MESSAGES - messages, Math.floor((BYTES - bytes) / expectedBytes));
-      const wanted = Math.max(most, messages + asked === 0 ? 1 : 0);
+      const wanted = most();
       return asked > wanted / 2 ? 0 : wanted - asked;
     },
   };

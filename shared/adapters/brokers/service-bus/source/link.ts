@@ -1,5 +1,5 @@
 import type { Lock } from "./locks.ts";
-import { type AmqpError, type AmqpLink, ask, type Ending, forget, type Transfer, takeOver } from "./sdk-link.ts";
+import { type AmqpError, type AmqpLink, askFor, type Ending, forget, type Transfer, takeOver } from "./sdk-link.ts";
 
 /** A link that messages come over. */
 export interface Link {
@@ -86,7 +86,7 @@ export function createLink({ amqpLink, isOfSession, onMessage, onLost }: LinkOpt
       if (lock.transfer) locks.set(lock.transfer, lock);
     },
     settle(lock, ending) {
-      if (lock.transfer && amqpLink.is_open()) ask(lock.transfer, ending);
+      if (lock.transfer && amqpLink.is_open()) askFor(lock.transfer, ending);
       else lock.run?.unanswered(lock);
     },
     drop,
@@ -118,4 +118,9 @@ export function createLink({ amqpLink, isOfSession, onMessage, onLost }: LinkOpt
 /** What it may still be sent. */
 export function creditOf(amqpLink: AmqpLink): number {
   return (amqpLink as unknown as { credit: number }).credit;
+}
+
+/** Lets it be sent more. */
+export function ask(link: Link, count: number): void {
+  if (count > 0) link.amqpLink.add_credit(count);
 }

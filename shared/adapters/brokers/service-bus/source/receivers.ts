@@ -6,7 +6,7 @@ import { endsWithin } from "../../../support/within.ts";
 import { type Connecting, closeClient } from "../connection.ts";
 import { isHopeless } from "../errors.ts";
 import { createSilence, type Inflow, type InflowEvents } from "./inflow.ts";
-import { createLink, creditOf, type Link } from "./link.ts";
+import { ask, createLink, creditOf, type Link } from "./link.ts";
 import { linkOf } from "./sdk-link.ts";
 import { createSwitch } from "./switch.ts";
 
@@ -142,9 +142,8 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
     let room = events.budget.room(asked);
     for (const { link, isFlowing } of all) {
       const count = link && isFlowing ? Math.min(room, link.room()) : 0;
-      if (count <= 0) continue;
-      link?.amqpLink.add_credit(count);
-      room -= count;
+      if (link) ask(link, count);
+      room -= Math.max(0, count);
     }
     if (room < ROOM_FOR_ANOTHER || all.length >= RECEIVERS || !all.every(({ isFlowing }) => isFlowing)) return;
     add();

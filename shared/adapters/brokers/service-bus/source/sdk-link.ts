@@ -69,7 +69,7 @@ const STATES: Readonly<Record<Ending, unknown>> = {
 };
 
 /** Asks for an ending over the link that the message came over; `onSettled` tells what came of it. */
-export function ask(transfer: Transfer, ending: Ending): void {
+export function askFor(transfer: Transfer, ending: Ending): void {
   transfer.update(false, STATES[ending]);
 }
 

@@ -6,7 +6,7 @@ import { endsWithin } from "../../../support/within.ts";
 import { type Connecting, closeClient } from "../connection.ts";
 import { isHopeless, isNoneFree } from "../errors.ts";
 import { createSilence, type Inflow, type InflowEvents } from "./inflow.ts";
-import { createLink, creditOf } from "./link.ts";
+import { ask, createLink, creditOf } from "./link.ts";
 import { linkOf } from "./sdk-link.ts";
 import { createSession, type Session } from "./session.ts";
 import { createSwitch } from "./switch.ts";
@@ -16,6 +16,8 @@ const SESSIONS = 500;
 const ACCEPTED_AT_ONCE = 8;
 const AGAIN_MS = 1_000;
 const FULL_FOR_MS = 50;
+/** Messages that a session may be sent before one of them has come. */
+const AHEAD_AT_MOST = 200;
 /** Longer than Service Bus waits for a session; the SDK waits a minute for an answer that was lost with its connection. */
 const ACCEPT_WITHIN_MS = 15_000;
 /** How long a session has its place where all are taken. */
@@ -43,7 +45,7 @@ export function createSessions({ connect, accept, events }: SessionsOptions): In
   const clients: ServiceBusClient[] = [];
   let accepting = new AbortController();
 
-  const isFull = () => all.size >= SESSIONS || events.budget.room(0) <= 0;
+  const isFull = () => all.size >= SESSIONS || events.budget.most() <= 0;
   const opened = (receiver: ServiceBusSessionReceiver) => {
     const amqpLink = linkOf(receiver);
     if (!amqpLink) throw new BrokerError("unsupported", "receiving from Service Bus: its library does not show its links");
@@ -101,19 +103,13 @@ export function createSessions({ connect, accept, events }: SessionsOptions): In
       health.succeeded();
     },
   );
-  /** All sessions get the same share. */
+  /** Each session may be sent a share of what may be on its way: the others must not wait for one that has nothing. */
   const refill = () => {
-    if (!running.isWanted || all.size === 0) return;
-    let asked = 0;
-    for (const { link } of all) asked += link.isOpen() ? creditOf(link.amqpLink) : 0;
-    let room = events.budget.room(asked);
-    const share = Math.max(1, Math.floor((room + asked) / all.size));
+    if (!running.isWanted) return;
+    const share = Math.min(AHEAD_AT_MOST, Math.ceil(events.budget.most() / all.size));
     for (const { link, isEnding } of all) {
-      if (room <= 0) return;
-      const count = isEnding ? 0 : Math.min(room, link.room(), share - creditOf(link.amqpLink));
-      if (count <= 0) continue;
-      link.amqpLink.add_credit(count);
-      room -= count;
+      const asked = creditOf(link.amqpLink);
+      if (!isEnding && asked <= share / 2) ask(link, Math.min(share - asked, link.room()));
     }
   };
   return {
