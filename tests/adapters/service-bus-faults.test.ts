@@ -1,11 +1,18 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
-import { payloadText } from "../contract/support-messages.ts";
+import { runUntilKilled, type Sayings } from "../contract/support-kills.ts";
+import { messageOf, payloadText } from "../contract/support-messages.ts";
 import { useServiceBus } from "./support-service-bus.ts";
-import { numbered, receiveAll, texts } from "./support-sources.ts";
+import { eventually, numbered, receiveAll, texts } from "./support-sources.ts";
 
-const { server, openSource, queueOf, load } = useServiceBus();
+const { server, lines, openBroker, openSource, queueOf, load } = useServiceBus();
+
+const BRIEFLY = { maxMessages: 1_000, maxBytes: 8_000_000, maxWaitMs: 200 };
+const UNTIL_CLOSED = fileURLToPath(new URL("../services/service-bus-until-closed.ts", import.meta.url));
 
 /** What was read and settled of a queue: how often each message came, and how often its settlement was counted. */
 interface Reading {
@@ -96,3 +103,171 @@ describe("a connection to Service Bus that drops", () => {
     expect(await source.receive({ maxMessages: 10, maxBytes: 1_000_000, maxWaitMs: 100 })).toEqual([]);
   });
 });
+
+describe("a Service Bus that does not answer", () => {
+  const outcomeOf = (source: Source) => source.receive({ ...BRIEFLY, maxWaitMs: 10_000 }).catch((error) => error);
+
+  test.each(["refuse-connections", "drop-connections"] as const)(
+    "because of %s is told after some seconds, and is read again when it is back",
+    async (kind) => {
+      const queue = await queueOf();
+      await load(queue, numbered(0, 10));
+      const source = await openSource(queue);
+      const deliveries = await receiveAll(source, 10);
+      await server().beginOutage(kind === "refuse-connections" ? { kind, forMs: 60_000 } : { kind, everyMs: 20, forMs: 60_000 });
+      const failures: unknown[] = [];
+      await eventually(async () => {
+        const outcome = await outcomeOf(source);
+        if (!Array.isArray(outcome)) failures.push(outcome);
+        return failures.length > 0;
+      }, 45_000);
+      expect(failures).toMatchObject([{ code: "broker_unavailable", retryable: true, message: expect.stringContaining(queue) }]);
+      await server().clearFaults();
+      await load(queue, numbered(10, 20));
+      const seen = new Set<string>();
+      await eventually(async () => {
+        const outcome = await outcomeOf(source);
+        if (!Array.isArray(outcome)) return false;
+        for (const text of texts(outcome)) seen.add(text);
+        return seen.size === 10;
+      }, 30_000);
+      // Their locks have been ours all the while.
+      expect(await source.acknowledge(deliveries)).toBe(10);
+    },
+  );
+
+  test("to a first receive is told after some seconds", async () => {
+    const queue = await queueOf();
+    await server().beginOutage({ kind: "be-silent", forMs: 60_000 });
+    const source = await openSource(queue);
+    const failure = await source.receive({ ...BRIEFLY, maxWaitMs: 40_000 }).catch((error) => error);
+    expect(failure).toMatchObject({ code: "broker_unavailable", retryable: true });
+    await server().clearFaults();
+    await load(queue, numbered(0, 3));
+    await eventually(async () => receivedCount(await outcomeOf(source)) > 0, 45_000);
+  });
+
+  test("for some seconds is waited for: what is settled meanwhile fails in bounded time, and comes again", {
+    timeout: 90_000,
+  }, async () => {
+    const queue = await queueOf({ lockMs: 5_000 });
+    await load(queue, numbered(0, 20));
+    const source = await openSource(queue);
+    const deliveries = await receiveAll(source, 20);
+    await server().beginOutage({ kind: "be-silent", forMs: 60_000 });
+    await expect(source.acknowledge(deliveries)).rejects.toMatchObject({ code: "broker_unavailable", retryable: true });
+    await server().clearFaults();
+    const reading = await readToTheEnd(source, queue);
+    expect(reading.failures).toEqual([]);
+    expect(await server().counts(queue)).toMatchObject({ active: 0, locked: 0, completed: 20 });
+  });
+
+  test.each([1, 1_000])("with success to settlements over a link, %i times, is asked by the tokens of the messages", async (times) => {
+    const queue = await queueOf({ lockMs: 5_000 });
+    await load(queue, numbered(0, times === 1 ? 1 : 10));
+    const source = await openSource(queue);
+    const deliveries = await receiveAll(source, times === 1 ? 1 : 10);
+    await server().injectFault({ kind: "answer-settlements", entity: queue, condition: "com.microsoft:server-busy", times });
+    expect(await source.acknowledge(deliveries)).toBe(deliveries.length);
+    expect(await server().counts(queue)).toMatchObject({ active: 0, locked: 0, completed: deliveries.length });
+  });
+
+  test("to prolong locks loses them, says so once, and brings their messages again", async () => {
+    const queue = await queueOf({ lockMs: 2_000 });
+    await load(queue, numbered(0, 50));
+    const source = await openSource(queue);
+    const deliveries = await receiveAll(source, 50);
+    await server().beginOutage({ kind: "refuse-connections", forMs: 60_000 });
+    await sleep(4_000);
+    await server().clearFaults();
+    expect(await source.acknowledge(deliveries)).toBe(0);
+    expect(lines.filter(({ event }) => event.includes("prolonging"))).toMatchObject([{ fields: { locks: expect.any(Number) } }]);
+    const again = await receiveAll(source, 50, 20_000);
+    expect(new Set(again.map(({ attempt }) => attempt))).toEqual(new Set([2]));
+    expect(await source.acknowledge(again)).toBe(50);
+  });
+
+  test("while it is slow loses nothing and settles nothing twice", async () => {
+    const queue = await queueOf();
+    await load(queue, numbered(0, 200));
+    await server().injectFault({ kind: "delay-answers", entity: queue, ms: 700 });
+    await server().injectFault({ kind: "throttle", entity: queue, messagesPerS: 150 });
+    const { came, settled, failures } = await readToTheEnd(await openSource(queue), queue, 50);
+    expect(failures).toEqual([]);
+    expect(settled).toBe(200);
+    expect([...came.values()].every((count) => count === 1)).toBe(true);
+  });
+});
+
+describe("closing", () => {
+  const WITHIN_MS = 10_000;
+
+  test.each(["be-silent", "refuse-connections"] as const)(
+    "ends in time while the broker does %s, with messages held, and out, and delayed",
+    async (kind) => {
+      const queue = await queueOf();
+      await load(queue, numbered(0, 3_000));
+      const broker = await openBroker();
+      const source = await broker.openSource({ id: "x", topic: queue, subscription: "", own: { entity: "queue" } });
+      const deliveries = await receiveAll(source, 2_000);
+      await source.release(deliveries.slice(0, 100), 60_000);
+      await broker.publisher.publish(queue, [messageOf("x")]);
+      await server().beginOutage({ kind, forMs: 60_000 });
+      const startedMs = performance.now();
+      await broker.close();
+      expect(performance.now() - startedMs).toBeLessThan(WITHIN_MS);
+    },
+  );
+
+  test.each([{ sessions: true }, { sessions: false }])("ends in time while the first link opens, with $sessions", async (own) => {
+    const queue = await queueOf({ requiresSession: own.sessions });
+    await server().beginOutage({ kind: "be-silent", forMs: 60_000 });
+    const source = await openSource(queue, own);
+    const receiving = source.receive({ ...BRIEFLY, maxWaitMs: 30_000 });
+    await sleep(200);
+    const startedMs = performance.now();
+    await source.close();
+    expect(await receiving).toEqual([]);
+    expect(performance.now() - startedMs).toBeLessThan(WITHIN_MS);
+  });
+
+  test.each([false, true])("leaves nothing that keeps the process, the broker silent: %s", async (isSilent) => {
+    const queue = await queueOf();
+    await load(queue, numbered(0, 100));
+    const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", UNTIL_CLOSED, server().connectionString, queue]);
+    const ended = once(child, "exit");
+    await once(child.stdout, "data");
+    if (isSilent) await server().beginOutage({ kind: "be-silent", forMs: 60_000 });
+    child.stdin.write("close");
+    const closed = once(child.stdout, "data");
+    await closed;
+    const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
+    expect(await ended).toEqual([0, null]);
+    clearTimeout(timer);
+  });
+});
+
+describe("a process that is killed", () => {
+  test("loses nothing that it held: it comes again when the locks end", { timeout: 90_000 }, async () => {
+    const queue = await queueOf({ lockMs: 3_000 });
+    await load(queue, numbered(0, 4_000));
+    const said = (sayings: Sayings, what: string) => sayings.get(what) ?? new Set<string>();
+    const acknowledged = new Set<string>();
+    const tried = new Set<string>();
+    for (const afterMs of [100, 400]) {
+      const sayings = await runUntilKilled("service-bus-until-killed.ts", [server().connectionString, queue], afterMs);
+      for (const name of said(sayings, "acknowledged")) acknowledged.add(name);
+      for (const name of said(sayings, "try-acknowledge")) tried.add(name);
+    }
+    expect(acknowledged.size).toBeGreaterThan(0);
+    const { came } = await readToTheEnd(await openSource(queue), queue);
+    const left = new Set(came.keys());
+    expect([...left.intersection(acknowledged)]).toEqual([]);
+    expect([...new Set(numbered(0, 4_000)).difference(left).difference(tried)]).toEqual([]);
+    expect(await server().counts(queue)).toMatchObject({ active: 0, locked: 0, completed: 4_000 });
+  });
+});
+
+function receivedCount(outcome: unknown): number {
+  return Array.isArray(outcome) ? outcome.length : 0;
+}

@@ -53,6 +53,20 @@ describe("a source of Service Bus", () => {
     expect(texts(await receiveAll(await openSource(queue, { deadLetterQueue: true }), 1))).toEqual(["m0"]);
   });
 
+  test("settles each message as it was asked, also where two neighbours are to end differently at the same moment", async () => {
+    const queue = await queueOf();
+    await publish(queue, numbered(0, 6));
+    const source = await openSource(queue);
+    const deliveries = await receiveAll(source, 6);
+    await Promise.all(
+      deliveries.map((delivery, i) =>
+        i % 2 === 0 ? source.acknowledge([delivery]).then((count) => expect(count).toBe(1)) : source.release([delivery], 0),
+      ),
+    );
+    expect(texts(await receiveAll(source, 3)).toSorted()).toEqual(["m1", "m3", "m5"]);
+    expect(await server().counts(queue)).toMatchObject({ completed: 3, locked: 3 });
+  });
+
   test("counts a lock that has expired as lost, and gets its message again", async () => {
     const queue = await queueOf();
     await publish(queue, numbered(0, 3));

@@ -7,7 +7,7 @@ import { type Connecting, closeClient } from "../connection.ts";
 import { isHopeless } from "../errors.ts";
 import { createSilence, type Inflow, type InflowEvents } from "./inflow.ts";
 import { ask, createLink, creditOf, type Link } from "./link.ts";
-import { linkOf } from "./sdk-link.ts";
+import { drain, linkOf } from "./sdk-link.ts";
 import { createSwitch } from "./switch.ts";
 
 /** With the places of each these are more messages than a source may have. */
@@ -17,7 +17,7 @@ const ROOM_FOR_ANOTHER = 100;
 const TOLERATED_FAILURES = 2;
 /** The SDK waits a minute for an answer that was lost with its connection, and so do all that wait for it. Before that it gets a new connection. */
 const OPEN_WITHIN = { firstDelayMs: 5_000, maxDelayMs: 40_000 } as const;
-const STOP_WITHIN_MS = 1_500;
+const STOP_WITHIN_MS = 1_000;
 
 interface Running {
   readonly receiver: ServiceBusReceiver;
@@ -25,8 +25,8 @@ interface Running {
   link: Link | undefined;
   /** Whether it is asked for messages. */
   isFlowing: boolean;
-  /** Undefined while it does not receive. */
-  stop: (() => Promise<unknown>) | undefined;
+  /** Undefined while it does not receive. False where the broker does not answer. */
+  stop: (() => Promise<boolean>) | undefined;
 }
 
 export interface ReceiversOptions {
@@ -91,7 +91,8 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
       running.stop = undefined;
       running.isFlowing = false;
       stopping.abort();
-      await endsWithin(STOP_WITHIN_MS, subscription.close());
+      if (running.link && !(await drain(running.link.amqpLink))) return false;
+      return endsWithin(STOP_WITHIN_MS, subscription.close());
     };
   };
   /** Has a first one, and all there are, receive. */
@@ -132,8 +133,9 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
       begin();
     },
     async () => {
-      await Promise.all(all.map(({ stop }) => stop?.()));
+      const stopped = await Promise.all(all.map(({ stop }) => stop?.()));
       health.succeeded();
+      if (stopped.includes(false)) await part();
     },
   );
   const refill = () => {

@@ -1,5 +1,6 @@
 import type { ServiceBusReceiver, ServiceBusSessionReceiver } from "@azure/service-bus";
 import rhea, { type AmqpError, type Receiver as AmqpLink, type EventContext, type Delivery as Transfer } from "rhea";
+import { endsWithin } from "../../../support/within.ts";
 
 /*
  * What is used of the SDK and of rhea, its AMQP library, beyond their documented surface, in one place; written against @azure/service-bus 7.9.5 and
@@ -27,6 +28,23 @@ export interface LinkHandlers {
   onMessage(bytes: Buffer, transfer: Transfer): void;
   /** The broker has settled; `error` is why it did not as it was asked to. */
   onSettled(transfer: Transfer, error: AmqpError | undefined): void;
+}
+
+const DRAINED_WITHIN_MS = 500;
+
+/**
+ * Takes back what a link may still be sent; false where the broker does not answer to that. The SDK does this too, before it stops receiving; where it
+ * has no answer it closes the link, and where that has none either, it ends the process a minute later by a rejection that nobody handles.
+ */
+export async function drain(link: AmqpLink): Promise<boolean> {
+  if (!link.is_open() || !link.has_credit()) return true;
+  const drained = Promise.withResolvers<void>();
+  link.once("receiver_drained", drained.resolve);
+  link.drain_credit();
+  const isDrained = await endsWithin(DRAINED_WITHIN_MS, drained.promise);
+  link.removeListener("receiver_drained", drained.resolve);
+  link.drain = false;
+  return isDrained || !link.is_open();
 }
 
 /** Any message format but 0: rhea hands such messages over as they are. */
@@ -68,8 +86,20 @@ const STATES: Readonly<Record<Ending, unknown>> = {
   abandon: outcomes.modified({ undeliverable_here: false }).described(),
 };
 
-/** Asks for an ending over the link that the message came over; `onSettled` tells what came of it. */
+interface Incoming {
+  /** What is to be said with the next frames. */
+  updated: readonly { state: unknown }[];
+  process(session: unknown): void;
+}
+
+/**
+ * Asks for an ending over the link that the message came over; `onSettled` tells what came of it. rhea joins two deliveries in turn to one statement
+ * without a look whether they are to end the same way: those that are not are said before.
+ */
 export function askFor(transfer: Transfer, ending: Ending): void {
+  const { session } = transfer.link as unknown as { session: { incoming: Incoming } };
+  const before = session.incoming.updated.at(-1);
+  if (before && before.state !== STATES[ending]) session.incoming.process(session);
   transfer.update(false, STATES[ending]);
 }
 
