@@ -1,0 +1,161 @@
+import {
+  type Attribute,
+  binaryAttribute,
+  booleanAttribute,
+  longAttribute,
+  type MessageContent,
+  nullAttribute,
+  stringAttribute,
+  timestampAttribute,
+} from "../../shared/core/message.ts";
+import { messageOf } from "../contract/support-messages.ts";
+
+/* Messages of each kind of broker, and what another kind makes of them. */
+
+export const KINDS = ["kafka", "service-bus", "event-hubs"] as const;
+export type Kind = (typeof KINDS)[number];
+
+const BYTES = Buffer.from("00ff7b80", "hex");
+const amqp = (name: string, kind: string, hex: string): Attribute => ({ name, kind: `amqp:${kind}`, value: Buffer.from(hex, "hex") });
+
+/** What only records of Kafka have. */
+const OF_KAFKA: Readonly<Record<string, Partial<MessageContent>>> = {
+  "a text key": { key: Buffer.from("key") },
+  "a long key": { key: Buffer.from("k".repeat(200)) },
+  "a binary key": { key: BYTES },
+  "an empty key": { key: Buffer.alloc(0) },
+  "a header twice": { attributes: [stringAttribute("twice", "1"), stringAttribute("twice", "2")] },
+  "a header without UTF-8 name": {
+    attributes: [{ name: "a\uFFFD", kind: "kafka:raw-name", value: Uint8Array.of(0, 0, 0, 2, 0x61, 0xff, 1, 0x76) }],
+  },
+  "a header content-type": { attributes: [stringAttribute("content-type", "text/plain")] },
+};
+const OF_ALL: Readonly<Record<string, Partial<MessageContent>>> = {
+  "text alone": {},
+  "a binary attribute": { attributes: [binaryAttribute("binary", BYTES)] },
+  "a null attribute": { attributes: [nullAttribute("null")] },
+  "no payload": { payloadKind: "null", payload: new Uint8Array(0) },
+  "an empty payload": { payload: new Uint8Array(0) },
+};
+/** What only AMQP has. */
+const OF_AMQP: Readonly<Record<string, Partial<MessageContent>>> = {
+  "an ordering key": { orderingKey: "order" },
+  "a content type": { contentType: "text/plain" },
+  "a boolean": { attributes: [booleanAttribute("typed", true)] },
+  "an int": { attributes: [amqp("typed", "int", "00000007")] },
+  "a long": { attributes: [longAttribute("typed", 7n)] },
+  "a double": { attributes: [{ name: "typed", kind: "double", value: Buffer.from("3ff8000000000000", "hex") }] },
+  "a timestamp": { attributes: [timestampAttribute("typed", 1_000n)] },
+  "a uuid": { attributes: [amqp("typed", "uuid", "07".repeat(16))] },
+  "a symbol": { attributes: [amqp("typed", "symbol", "73796d")] },
+  "binary that is text": { attributes: [binaryAttribute("typed", Buffer.from("text"))] },
+  "a message id": { system: [stringAttribute("amqp:message-id", "id")] },
+  "a correlation id": { system: [stringAttribute("amqp:correlation-id", "correlation")] },
+  "a subject": { system: [stringAttribute("amqp:subject", "subject")] },
+  "a time to live": { system: [amqp("amqp:ttl", "uint", "00000e10")] },
+  "an annotation": { system: [stringAttribute("amqp:annotation:x-own", "own")] },
+  "a footer": { system: [amqp("amqp:footer", "encoded", "c10602a301735601")] },
+  "an AMQP value": { payloadKind: "amqp-value", payload: Buffer.from("a10161", "hex") },
+  "an AMQP sequence": { payloadKind: "amqp-sequence", payload: Buffer.from("c0020141", "hex") },
+  "several data sections": {
+    payload: Buffer.from("ab"),
+    system: [binaryAttribute("amqp:data-lengths", Buffer.from("0000000100000001", "hex"))],
+  },
+};
+const VARIANTS: Readonly<Record<Kind, Readonly<Record<string, Partial<MessageContent>>>>> = {
+  kafka: { ...OF_ALL, ...OF_KAFKA },
+  "service-bus": { ...OF_ALL, ...OF_AMQP },
+  "event-hubs": { ...OF_ALL, ...OF_AMQP, "a group id": { system: [stringAttribute("amqp:group-id", "group")] } },
+};
+
+export interface Mapping {
+  /** What is other than it was, by variant; the rest of what is carried is as it was. */
+  changed: Readonly<Record<string, (content: MessageContent) => Partial<MessageContent>>>;
+  /** Why a variant is not carried. */
+  refused: Readonly<Record<string, string>>;
+}
+
+const refusedBy = (reason: (variant: string) => string, ...variants: string[]) =>
+  Object.fromEntries(variants.map((variant) => [variant, reason(variant)]));
+
+const kafkaToAmqp = (product: string): Mapping => ({
+  changed: { "a text key": () => ({ key: null, orderingKey: "key" }) },
+  refused: {
+    ...refusedBy(() => `${product} has no record key`, "a long key", "a binary key", "an empty key"),
+    "a header twice": `${product} takes a name once, not repeated as "twice"`,
+    "a header without UTF-8 name": `${product} has no attribute of kind kafka:raw-name, as "a\uFFFD"`,
+  },
+});
+const TYPES: Readonly<Record<string, string>> = {
+  "a boolean": "boolean",
+  "an int": "amqp:int",
+  "a long": "long",
+  "a double": "double",
+  "a timestamp": "timestamp",
+  "a uuid": "amqp:uuid",
+  "a symbol": "amqp:symbol",
+};
+const PROPERTIES: Readonly<Record<string, string>> = {
+  "a message id": "amqp:message-id",
+  "a correlation id": "amqp:correlation-id",
+  "a subject": "amqp:subject",
+  "a time to live": "amqp:ttl",
+  "an annotation": "amqp:annotation:x-own",
+  "a footer": "amqp:footer",
+  "several data sections": "amqp:data-lengths",
+  "a group id": "amqp:group-id",
+};
+const BODIES = {
+  "an AMQP value": "Kafka has no payload of kind amqp-value",
+  "an AMQP sequence": "Kafka has no payload of kind amqp-sequence",
+};
+/** Service Bus gives an id to every message, which Kafka has no place for. */
+const SERVICE_BUS_TO_KAFKA = refusedBy(() => 'Kafka has no system property "amqp:message-id"', ...Object.keys({ ...OF_ALL, ...OF_AMQP }));
+
+/** What becomes of each variant between two brokers. */
+export const MAPPINGS: readonly (Mapping & { from: Kind; to: Kind })[] = [
+  { from: "kafka", to: "service-bus", ...kafkaToAmqp("Service Bus") },
+  { from: "kafka", to: "event-hubs", ...kafkaToAmqp("Event Hubs") },
+  { from: "service-bus", to: "event-hubs", changed: {}, refused: {} },
+  {
+    from: "event-hubs",
+    to: "service-bus",
+    changed: {},
+    refused: { "a group id": 'Service Bus has "amqp:group-id" as its ordering key or content type alone' },
+  },
+  {
+    from: "event-hubs",
+    to: "kafka",
+    changed: {
+      "an ordering key": () => ({ orderingKey: "", key: Buffer.from("order") }),
+      "a content type": ({ attributes }) => ({
+        contentType: "",
+        attributes: [...attributes, stringAttribute("content-type", "text/plain")],
+      }),
+    },
+    refused: {
+      ...refusedBy((variant) => `Kafka has no attribute of kind ${TYPES[variant]}, as "typed"`, ...Object.keys(TYPES)),
+      ...refusedBy((variant) => `Kafka has no system property "${PROPERTIES[variant]}"`, ...Object.keys(PROPERTIES)),
+      "binary that is text": 'Kafka cannot tell binary that is text from text, as in the attribute "typed"',
+      ...BODIES,
+    },
+  },
+  {
+    from: "service-bus",
+    to: "kafka",
+    changed: {},
+    refused: {
+      ...SERVICE_BUS_TO_KAFKA,
+      "a time to live": 'Kafka has no system property "amqp:ttl"',
+      "an annotation": 'Kafka has no system property "amqp:annotation:x-own"',
+      ...BODIES,
+    },
+  },
+];
+
+export const variantOf = ({ attributes }: MessageContent) => String(attributes.find(({ name }) => name === "variant")?.value);
+/** A message of each variant that a broker can have. */
+export const contentsOf = (kind: Kind): MessageContent[] =>
+  Object.entries(VARIANTS[kind]).map(([variant, more]) =>
+    messageOf("payload", { ...more, attributes: [stringAttribute("variant", variant), ...(more.attributes ?? [])] }),
+  );
