@@ -1,5 +1,5 @@
 import { ServiceBusClient } from "@azure/service-bus";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { messageOf as messageOfBytes } from "../../shared/adapters/brokers/service-bus/message.ts";
 import { type MessageContent, stringAttribute } from "../../shared/core/message.ts";
 import { comparable } from "../contract/support-messages.ts";
@@ -8,7 +8,7 @@ import { type AzureCloud, azureCloudMissing, startAzureCloud } from "../services
 import { ensureBundles } from "../services/bundles.ts";
 import { type Partitioning, startPartitioning } from "../services/service-bus-partitioning.ts";
 import { audited, call, countOf, indexed, pipelineOf, resubmitted, stored, until } from "./support-azure.ts";
-import { endedRuns, QUICK, runTimer } from "./support-azure-brokers.ts";
+import { endedRuns, proxiedStorage, QUICK, runTimer } from "./support-azure-brokers.ts";
 import { classicSet } from "./support-azure-classic.ts";
 import { deadLetterAll, nastySet, seenBySdk, sendAll } from "./support-azure-nasty.ts";
 
@@ -28,6 +28,7 @@ const EXACT = ["sdk", "drain"] as const;
 
 describeWhere(azureCloudMissing(), "the bindings of Service Bus", () => {
   const host = { timers: false, longs: "number" as "number" | "object" };
+  const storage = proxiedStorage();
   let cloud: AzureCloud;
   let partitioning: Partitioning;
   let client: ServiceBusClient;
@@ -40,15 +41,17 @@ describeWhere(azureCloudMissing(), "the bindings of Service Bus", () => {
       KIND_NAMES.map((kind) => pipeline(`${binding}-${kind}`, { ...KINDS[kind], binding })),
     );
     const again = EXACT.map((binding) => pipeline(`again-${binding}`, { binding }));
-    const poisoned = [
+    const others = [
+      pipeline("classic-refused", { entity: "queue", binding: "classic" }),
       pipeline("poisoned", { binding: "classic" }),
       pipeline("poisoned-dead", { topic: "poisoned", id: "poisoned-dead", deadLetterQueue: true }),
     ];
     cloud = await startAzureCloud({
-      pipelines: Object.fromEntries([...bound, ...again, ...poisoned]),
+      pipelines: Object.fromEntries([...bound, ...again, ...others]),
       destinations: Object.fromEntries(EXACT.map((binding) => [`again-${binding}`, { broker: "service-bus", topic: `again-${binding}` }])),
       environment: QUICK,
-      entity: { maxDeliveryCount: 4 },
+      entity: { maxDeliveryCount: 10 },
+      ...storage.option,
       host,
       async serviceBus(server) {
         partitioning = await startPartitioning(server);
@@ -58,10 +61,12 @@ describeWhere(azureCloudMissing(), "the bindings of Service Bus", () => {
     client = new ServiceBusClient(cloud.serviceBus.connectionString);
     await cloud.serviceBus.createQueue("as-sent");
   }, 180_000);
+  afterEach(() => storage.allow());
   afterAll(async () => {
     await client?.close();
     await cloud?.stop();
     await partitioning?.stop();
+    await storage.close();
   });
 
   /** Brings a set to where a pipeline reads; returns how many there are. */
@@ -149,6 +154,27 @@ describeWhere(azureCloudMissing(), "the bindings of Service Bus", () => {
       expect(storedById.get(key)).toMatchObject({ payload: Buffer.from(payload), attributes: [...attributes, ...reason] });
     }
     expect(await countOf(cloud, "poisoned")).toBe(0);
+  }, 120_000);
+
+  test("a classic batch that storage refuses, or whose worker is killed, is given back whole and comes again", async () => {
+    const name = "classic-refused";
+    const failed = () => endedRuns(cloud, `persist-${name}`).failed;
+    const bodies = Array.from({ length: 20 }, (_, i) => `refused ${i}`);
+    storage.refuse();
+    await sendAll(
+      client,
+      name,
+      bodies.map((body, i) => ({ body: Buffer.from(body), messageId: `id ${i}` })),
+    );
+    await until("a failed batch", () => failed() >= 1);
+    await cloud.host.killWorker();
+    await until("another", () => failed() >= 2);
+    expect(await contents(name)).toEqual([]);
+    storage.allow();
+    const found = await arrived(name, bodies.length, false);
+    expect(found.map(({ payload }) => Buffer.from(payload).toString()).sort()).toEqual(bodies.toSorted());
+    await until("the end of the batch", async () => (await cloud.serviceBus.counts(name)).completed === bodies.length);
+    expect(await cloud.serviceBus.counts(`${name}/$DeadLetterQueue`)).toMatchObject({ active: 0 });
   }, 120_000);
 
   test("sequence numbers above 2^53 are exact with sdk, and with classic kept apart, or exact where the worker gets them whole", async () => {

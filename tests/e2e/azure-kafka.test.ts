@@ -28,7 +28,8 @@ const BEFORE = 2_000;
 const REFUSED = 2_000;
 /** Each makes the platform wait longer before it tries again. */
 const KILLS = 2;
-const OTHERS = ["killed", "refused", "kinds", "compacted"];
+const DRAINED = ["killed", "held"];
+const OTHERS = [...DRAINED, "refused", "kinds", "compacted"];
 
 describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on Kafka", () => {
   const storage = proxiedStorage();
@@ -44,7 +45,7 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
       ...pipelineOf({ broker: "kafka", topic, subscription: name, id: name, ...more }, name),
       store: { kind: "azure-blob", container: "lake", prefix: name, path: "{topic}/{partition}" },
     });
-    const others = OTHERS.map((name) => [name, pipeline(name, name, { binding: name === "killed" ? "drain" : "classic" })]);
+    const others = OTHERS.map((name) => [name, pipeline(name, name, { binding: DRAINED.includes(name) ? "drain" : "classic" })]);
     cloud = await startAzureCloud({
       pipelines: {
         drained: pipeline("drained", "flights", {}),
@@ -98,6 +99,26 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
       return (await storedIds(cloud, "killed/")).size === KILLED;
     });
     await expectWhole(cloud, "killed", "killed/", sent);
+  }, 120_000);
+
+  test("leaves what storage refuses to the next drains", async () => {
+    const nonePassed = async () => expect(await passedByGroup(kafka.host, "held", "held", "held", FEW)).toEqual([]);
+    storage.refuse();
+    const sent = await publish("held", flights(REFUSED));
+    for (const runs of [1, 2]) {
+      await runTimer(cloud, "persist-held");
+      await until(`the end of run ${runs}`, () => endedRuns(cloud, "persist-held").succeeded === runs);
+      await nonePassed();
+    }
+    expect(storage.refused()).toBeGreaterThan(0);
+    storage.allow();
+    await until("a run that finds all", async () => {
+      const { succeeded } = endedRuns(cloud, "persist-held");
+      await runTimer(cloud, "persist-held");
+      await until("its end", () => endedRuns(cloud, "persist-held").succeeded > succeeded);
+      return (await storedIds(cloud, "held/")).size === REFUSED;
+    });
+    await expectWhole(cloud, "held", "held/", sent);
   }, 120_000);
 
   test("commits nothing that is not stored, however often a batch fails, while storage refuses and worker and host are killed", async () => {
