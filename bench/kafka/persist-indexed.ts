@@ -5,13 +5,14 @@ import type { KafkaBroker } from "../../tests/services/kafka-broker.ts";
 import { type Progress, runChild } from "../lib/child.ts";
 import { RANGE_MESSAGES, spelled } from "../lib/context.ts";
 import type { Figure } from "../lib/figures.ts";
+import type { PersistOrder } from "../lib/persister.ts";
 import { startFlags } from "../lib/start-command.ts";
 import { percentiles, perSecond } from "../lib/timing.ts";
 import type { BareRecordsOrder } from "./lib/bare-records.ts";
 import { fillTopic, withBroker } from "./lib/broker.ts";
 import { type KafkaBench, roundsOf } from "./lib/context.ts";
 import type { Indexed } from "./lib/indexer.ts";
-import type { PersistOrder } from "./lib/persister.ts";
+import { environmentOf } from "./lib/settings.ts";
 
 const WARMING_MESSAGES = 20_000;
 
@@ -49,7 +50,7 @@ async function measureRound(broker: KafkaBroker, topic: string, count: number, d
 }
 
 function index({ host }: KafkaBroker, topic: string, count: number, dataDir: string, progress: Progress): Promise<Indexed> {
-  const order = { host, topic, count, dataDir, group: randomUUID() };
+  const order = { environment: environmentOf({ host, topic, dataDir, group: randomUUID() }, true), topic, count };
   return runChild<PersistOrder, Indexed>(new URL("./lib/indexer.ts", import.meta.url), order, progress, startFlags());
 }
 

@@ -5,12 +5,13 @@ import type { KafkaBroker } from "../../tests/services/kafka-broker.ts";
 import { type Progress, runChild } from "../lib/child.ts";
 import { RANGE_MESSAGES, spelled } from "../lib/context.ts";
 import type { Figure } from "../lib/figures.ts";
+import type { Persisted, PersistOrder } from "../lib/persister.ts";
 import { startFlags } from "../lib/start-command.ts";
 import { percentiles, perSecond } from "../lib/timing.ts";
 import { fillTopic, withBroker } from "./lib/broker.ts";
 import type { ConsumeOrder } from "./lib/consuming.ts";
 import { type KafkaBench, roundsOf } from "./lib/context.ts";
-import type { Persisted, PersistOrder } from "./lib/persister.ts";
+import { environmentOf } from "./lib/settings.ts";
 import { type Stored, storedIn, tightestIn } from "./lib/stored.ts";
 
 const WARMING_MESSAGES = 20_000;
@@ -64,8 +65,8 @@ async function measureRound(
 }
 
 function persist({ host }: KafkaBroker, topic: string, count: number, dataDir: string, progress: Progress): Promise<Persisted> {
-  const order = { host, topic, count, dataDir, group: randomUUID() };
-  return runChild<PersistOrder, Persisted>(new URL("./lib/persister.ts", import.meta.url), order, progress, startFlags());
+  const order = { environment: environmentOf({ host, topic, dataDir, group: randomUUID() }, false), topic, count };
+  return runChild<PersistOrder, Persisted>(new URL("../lib/persister.ts", import.meta.url), order, progress, startFlags());
 }
 
 function readBare({ host }: KafkaBroker, topic: string, count: number, progress: Progress): Promise<Persisted> {

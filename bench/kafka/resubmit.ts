@@ -6,20 +6,19 @@ import type { KafkaBroker } from "../../tests/services/kafka-broker.ts";
 import { type Progress, runChild } from "../lib/child.ts";
 import { RANGE_MESSAGES, spelled } from "../lib/context.ts";
 import type { Figure } from "../lib/figures.ts";
-import { FIRST_PUBLISH_MS, FLIGHTS } from "../lib/flights.ts";
+import { FLIGHTS } from "../lib/flights.ts";
 import { call, type Host, startHost } from "../lib/host.ts";
 import { cpuSeconds, peakRssMb } from "../lib/process-usage.ts";
+import { resubmit } from "../lib/resubmitting.ts";
 import { percentiles, perSecond } from "../lib/timing.ts";
+import { limitMsOf, within } from "../lib/within.ts";
 import { fillTopic, makeTopic, withBroker } from "./lib/broker.ts";
 import type { ConsumeOrder } from "./lib/consuming.ts";
 import { type KafkaBench, roundsOf } from "./lib/context.ts";
 import type { FillOrder } from "./lib/fill.ts";
 import { environmentOf, REPLAY } from "./lib/settings.ts";
-import { limitMsOf, within } from "./lib/within.ts";
 
-const COUNTS = ["indexed", "fetched", "deserialized", "published", "verified"] as const;
 const FILL_POLL_MS = 500;
-const POLL_MS = 50;
 
 interface Round {
   ms: number;
@@ -87,7 +86,7 @@ async function measureRound(broker: KafkaBroker, dataDir: string, count: number,
     const idleRssMb = peakRssMb(host.pid);
     const idleCpuS = cpuSeconds(host.pid);
     const startMs = performance.now();
-    await within(limitMsOf(count), `resubmitting ${count} messages`, resubmit(host, count));
+    await within(limitMsOf(count), `resubmitting ${count} messages`, resubmit(host, REPLAY, count));
     const ms = performance.now() - startMs;
     const round = { ms, bareMs, cpuS: cpuSeconds(host.pid) - idleCpuS, peakRssMb: peakRssMb(host.pid), idleRssMb };
     progress("reading again what was resubmitted");
@@ -108,29 +107,6 @@ async function sendBare({ host }: KafkaBroker, topic: string, count: number, pro
     progress(`no limit: ${error instanceof Error ? error.message : error}`);
     return Number.NaN;
   }
-}
-
-type Summary = Record<`${(typeof COUNTS)[number]}_count`, number>;
-
-interface JobAnswer {
-  job: string;
-  state?: string;
-  summary?: Summary;
-}
-
-/** One call for the range of the first `count`; fails unless every message went out and was verified. */
-async function resubmit({ url }: Host, count: number): Promise<void> {
-  const [lb, ub] = [FIRST_PUBLISH_MS, FIRST_PUBLISH_MS + count].map((ms) => new Date(ms).toISOString());
-  const body = { broker_id: FLIGHTS, lb, ub };
-  let answer = await call<JobAnswer>(`${url}/resubmitter/range/${FLIGHTS}?topic=${REPLAY}`, "POST", body);
-  // Where it takes longer than a request may, the answer is the job alone.
-  while (!answer.summary || answer.state === "planning" || answer.state === "running") {
-    await sleep(POLL_MS);
-    answer = await call<JobAnswer>(`${url}/resubmitter/jobs/${answer.job}`);
-  }
-  const { summary, state = "succeeded" } = answer;
-  if (state === "succeeded" && COUNTS.every((step) => summary[`${step}_count`] === count)) return;
-  throw new Error(`resubmitting ${count} messages: the job is ${state}, its summary ${JSON.stringify(summary)}`);
 }
 
 function figuresOf(rounds: readonly Round[], count: number): Figure[] {

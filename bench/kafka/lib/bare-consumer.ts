@@ -1,7 +1,7 @@
 import type { Measure } from "../../lib/child.ts";
+import type { Persisted } from "../../lib/persister.ts";
 import { peakRssMb } from "../../lib/process-usage.ts";
 import { type ConsumeOrder, consume } from "./consuming.ts";
-import type { Persisted } from "./persister.ts";
 
 /** Reads messages by the client library's own consumer, and does nothing with them. */
 export const measure: Measure<ConsumeOrder, Persisted> = async (order) => {

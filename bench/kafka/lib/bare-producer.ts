@@ -1,9 +1,9 @@
 import { type MessageToProduce, ProduceAcks, Producer } from "@platformatic/kafka";
 import type { Measure } from "../../lib/child.ts";
 import { inLanes, timed } from "../../lib/timing.ts";
+import { limitMsOf, within } from "../../lib/within.ts";
 import type { FillOrder } from "./fill.ts";
 import { contentAt } from "./messages.ts";
-import { limitMsOf, within } from "./within.ts";
 
 /** As many as a resubmission publishes in a call. */
 const MESSAGES_PER_CALL = 2_500;

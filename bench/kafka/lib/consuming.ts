@@ -1,5 +1,5 @@
 import { Consumer, type Message } from "@platformatic/kafka";
-import { limitMsOf, within } from "./within.ts";
+import { limitMsOf, within } from "../../lib/within.ts";
 
 /** `count` messages lie in a topic. */
 export interface ConsumeOrder {

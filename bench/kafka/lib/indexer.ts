@@ -7,11 +7,10 @@ import { readSettings } from "../../../shared/runtime/settings/settings.ts";
 import { createMetrics } from "../../../shared/runtime/telemetry/metrics.ts";
 import type { Measure } from "../../lib/child.ts";
 import { FLIGHTS } from "../../lib/flights.ts";
+import type { Persisted, PersistOrder } from "../../lib/persister.ts";
 import { peakRssMb } from "../../lib/process-usage.ts";
-import type { Persisted, PersistOrder } from "./persister.ts";
-import { environmentOf } from "./settings.ts";
-import { watchTopic } from "./watch.ts";
-import { limitMsOf, within } from "./within.ts";
+import { watchTopic } from "../../lib/watch.ts";
+import { limitMsOf, within } from "../../lib/within.ts";
 
 export interface Indexed extends Persisted {
   /** Until the last commit at Kafka. */
@@ -21,10 +20,10 @@ export interface Indexed extends Persisted {
 const POLL_MS = 20;
 
 /** Runs what the local host runs behind its server, until `count` messages of a topic are stored, committed and queryable. */
-export const measure: Measure<PersistOrder, Indexed> = async ({ count, ...order }) => {
+export const measure: Measure<PersistOrder, Indexed> = async ({ environment, topic, count }) => {
   const metrics = createMetrics();
-  const watch = watchTopic(order.topic, count);
-  const composition = await compose(readSettings(environmentOf(order, true)), {
+  const watch = watchTopic(topic, count);
+  const composition = await compose(readSettings(environment), {
     clock: systemClock,
     log: NO_LOG,
     meter: metrics,

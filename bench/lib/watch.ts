@@ -1,6 +1,6 @@
-import type { Source } from "../../../shared/core/ports/source.ts";
+import type { Source } from "../../shared/core/ports/source.ts";
 
-/** Of one process, from the first receive, once the group was joined. */
+/** Of one process, from the first receive; at Kafka once the group was joined. */
 export interface Usage {
   ms: number;
   cpuS: number;
