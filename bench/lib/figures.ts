@@ -1,6 +1,6 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 
-export type Unit = "messages/s" | "records/s" | "MB/s" | "MB" | "bytes" | "ms" | "ratio" | "messages" | "s" | "KiB";
+export type Unit = "messages/s" | "records/s" | "MB/s" | "MB" | "bytes" | "ms" | "ratio" | "messages" | "s" | "KiB" | "objects";
 
 /** One line of the table of targets, as measured. */
 export interface Figure {

@@ -1,18 +1,11 @@
-import type { Clock } from "./clock.ts";
+import { type CompanyWaitOptions, companyWait } from "./company-wait.ts";
 import { Overloaded, PersistorError } from "./errors.ts";
 
-export interface GroupCommitOptions<T> {
+export interface GroupCommitOptions<T> extends CompanyWaitOptions {
   /** A flush starts at once when this many items are gathered. */
   maxItems: number;
   /** A flush starts at once when this many bytes are gathered, by `sizeOf`. */
   maxBytes: number;
-  /** Longest wait for company, in milliseconds. It adapts: submissions that stay alone wait ever shorter, down to a sixteenth. */
-  maxWaitMs: number;
-  /**
-   * A wait ends early where nobody came for this long, in milliseconds, and for much longer than they came at before: whoever could come is
-   * there. Default: never.
-   */
-  quietMs?: number;
   /** Flushes under way at once; while they run the next batch gathers. */
   maxInFlight: number;
   /** Items held in all, gathered or being flushed; a submission past it is refused with `Overloaded`. */
@@ -20,7 +13,6 @@ export interface GroupCommitOptions<T> {
   /** The same by bytes. Default: no limit. */
   maxHeldBytes?: number;
   sizeOf(item: T): number;
-  clock: Clock;
 }
 
 /**
@@ -41,10 +33,6 @@ interface Submission<T, R> {
   reject(error: unknown): void;
 }
 
-const SHORTEST_WAIT_SHARE = 1 / 16;
-/** Arrivals at random leave a gap of this many times the usual one about once in three thousand. */
-const QUIET_GAPS = 8;
-
 /**
  * Makes a group commit over `flush`, which gets the joined items and returns one result per item, by position.
  *
@@ -61,45 +49,23 @@ export function groupCommit<T, R>(
   let gatheredBytes = 0;
   let heldItems = 0;
   let heldBytes = 0;
-  let firstSubmitMs = 0;
-  let lastSubmitMs = 0;
   let inFlight = 0;
-  let waitMs = options.maxWaitMs;
-  let timer: AbortController | undefined;
-  let due = false;
   let closing = false;
   let idle: (() => void) | undefined;
 
   const isFull = () => gatheredItems >= options.maxItems || gatheredBytes >= options.maxBytes;
 
-  const armTimer = () => {
-    timer = new AbortController();
-    void waitForCompany(timer.signal);
-  };
-
-  const waitForCompany = async (signal: AbortSignal) => {
-    const endMs = options.clock.nowMs() + waitMs;
-    for (;;) {
-      const nowMs = options.clock.nowMs();
-      const leftMs = Math.min(endMs - nowMs, lastSubmitMs + quietLimitMs() - nowMs);
-      if (leftMs <= 0) break;
-      await options.clock.sleep(Math.min(leftMs, options.quietMs ?? leftMs), signal);
-      if (signal.aborted) return;
-    }
-    due = true;
-    startIfReady();
-  };
-
-  const quietLimitMs = () => {
-    if (options.quietMs === undefined || gathered.length < 2) return Number.POSITIVE_INFINITY;
-    return Math.max(options.quietMs, (QUIET_GAPS * (lastSubmitMs - firstSubmitMs)) / (gathered.length - 1));
-  };
+  const wait = companyWait(
+    options,
+    () => gathered.length,
+    () => startIfReady(),
+  );
 
   const startIfReady = () => {
     if (gathered.length === 0) return;
-    const ready = due || closing || isFull();
+    const ready = wait.isOver() || closing || isFull();
     if (ready && inFlight < options.maxInFlight) start();
-    else if (!ready && !timer) armTimer();
+    else if (!ready) wait.begin();
   };
 
   /** Whole submissions only, so that each caller's results come from one flush; the rest waits for the next one. */
@@ -113,22 +79,14 @@ export function groupCommit<T, R>(
     gathered = gathered.slice(count);
     gatheredItems -= items;
     for (const { bytes } of batch) gatheredBytes -= bytes;
-    firstSubmitMs = lastSubmitMs;
     return batch;
   };
 
   const bytesOf = (items: readonly T[]) => items.reduce((sum, item) => sum + options.sizeOf(item), 0);
 
-  const adaptWait = (joined: number) => {
-    waitMs = joined > 1 ? Math.min(options.maxWaitMs, waitMs * 2) : Math.max(options.maxWaitMs * SHORTEST_WAIT_SHARE, waitMs / 2);
-  };
-
   const start = () => {
-    timer?.abort();
-    timer = undefined;
-    due = false;
     const batch = takeBatch();
-    adaptWait(batch.length);
+    wait.end(batch.length);
     inFlight++;
     void runFlush(batch).finally(() => {
       inFlight--;
@@ -140,22 +98,23 @@ export function groupCommit<T, R>(
 
   const runFlush = async (batch: readonly Submission<T, R>[]) => {
     const items = batch.flatMap((submission) => submission.items);
-    try {
-      const results = await flush(items);
-      if (results.length !== items.length) {
-        throw new Error(`flushing ${items.length} items: got ${results.length} results; the flush must return one per item`);
-      }
-      let from = 0;
-      for (const submission of batch) {
-        submission.resolve(results.slice(from, from + submission.items.length));
-        from += submission.items.length;
-      }
-    } catch (error) {
-      for (const submission of batch) submission.reject(error);
-    } finally {
-      heldItems -= items.length;
-      for (const { bytes } of batch) heldBytes -= bytes;
+    const flushed = await flushWhole(items).catch((error: unknown) => ({ error }));
+    heldItems -= items.length;
+    for (const { bytes } of batch) heldBytes -= bytes;
+    // Before they are answered: some may be back at once.
+    wait.answered(batch.length);
+    let from = 0;
+    for (const submission of batch) {
+      if ("error" in flushed) submission.reject(flushed.error);
+      else submission.resolve(flushed.results.slice(from, from + submission.items.length));
+      from += submission.items.length;
     }
+  };
+
+  const flushWhole = async (items: readonly T[]) => {
+    const results = await flush(items);
+    if (results.length === items.length) return { results };
+    throw new Error(`flushing ${items.length} items: got ${results.length} results; the flush must return one per item`);
   };
 
   return {
@@ -173,8 +132,7 @@ export function groupCommit<T, R>(
       heldBytes += bytes;
       gatheredItems += items.length;
       gatheredBytes += bytes;
-      lastSubmitMs = options.clock.nowMs();
-      if (gathered.length === 0) firstSubmitMs = lastSubmitMs;
+      wait.joins();
       return new Promise<R[]>((resolve, reject) => {
         gathered.push({ items, bytes, resolve, reject });
         startIfReady();

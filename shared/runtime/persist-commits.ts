@@ -8,6 +8,8 @@ import type { PipelineSettings } from "./settings/pipelines.ts";
 export interface PersistCommitOptions {
   /** Objects of one pipeline that are written at the same time. */
   flushesInFlight: number;
+  /** As for `groupCommit`. */
+  returnMs?: number;
 }
 
 const QUIET_MS = 10;
@@ -18,7 +20,7 @@ const MAX_HELD_BYTES = 64_000_000;
 /** Joins what triggers deliver at the same time for a pipeline, by its name, into batches. What is held is flushed once the instance ends. */
 export function persistCommits(
   process: FunctionProcess,
-  { flushesInFlight }: PersistCommitOptions,
+  { flushesInFlight, returnMs }: PersistCommitOptions,
 ): (pipeline: string) => Promise<GroupCommit<Message, Outcome>> {
   const { settings, clock, log, meter } = process;
   const commits = new Set<GroupCommit<Message, Outcome>>();
@@ -31,6 +33,7 @@ export function persistCommits(
       maxBytes,
       maxWaitMs: triggerMaxWaitMs,
       quietMs: QUIET_MS,
+      returnMs,
       maxInFlight: flushesInFlight,
       maxHeldItems: MAX_HELD_MESSAGES,
       maxHeldBytes: MAX_HELD_BYTES,

@@ -1,20 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Overloaded } from "../../shared/core/errors.ts";
-import { type GroupCommitOptions, groupCommit } from "../../shared/core/group-commit.ts";
+import { groupCommit } from "../../shared/core/group-commit.ts";
 import { fakeClock } from "../fixtures/fake-clock.ts";
-
-function setUp(change: Partial<GroupCommitOptions<number>> = {}) {
-  const clock = fakeClock();
-  const flushes: { items: readonly number[]; finish(): void; fail(error: Error): void }[] = [];
-  const commits = groupCommit<number, string>(
-    (items) =>
-      new Promise((resolve, reject) => {
-        flushes.push({ items, finish: () => resolve(items.map((item) => `done ${item}`)), fail: reject });
-      }),
-    { maxItems: 4, maxBytes: 1_000, maxWaitMs: 160, maxInFlight: 1, maxHeldItems: 12, sizeOf: () => 1, clock, ...change },
-  );
-  return { clock, flushes, commits };
-}
+import { setUp } from "./support-group-commit.ts";
 
 describe("group commit", () => {
   it("joins what several callers hold into one flush and answers each with its own results", async () => {

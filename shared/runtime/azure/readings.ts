@@ -1,4 +1,4 @@
-import type { SourceSettings } from "../../adapters/registry.ts";
+import { pushingSources, type SourceSettings } from "../../adapters/registry.ts";
 import type { Message } from "../../core/message.ts";
 import type { Outcome } from "../../core/persist/persist.ts";
 import type { FunctionProcess } from "../function-process.ts";
@@ -18,10 +18,13 @@ export interface Reading extends SourceSettings {
 
 /** An object of one pipeline is written while the next gathers: more at a time would only make them smaller. */
 const FLUSHES_IN_FLIGHT = 1;
+/** A partition, a session or a queue hands over its next batch as soon as its last is done: well within this. */
+const RETURN_MS = 50;
 
 /** What the pipelines read. */
 export function persistReadings(process: FunctionProcess): Reading[] {
-  const commitOf = persistCommits(process, { flushesInFlight: FLUSHES_IN_FLIGHT });
+  const pushed = persistCommits(process, { flushesInFlight: FLUSHES_IN_FLIGHT });
+  const taken = persistCommits(process, { flushesInFlight: FLUSHES_IN_FLIGHT, returnMs: RETURN_MS });
   return Object.entries(process.settings.pipelines).map(([pipeline, { source }]) => ({
     name: functionName("persist", pipeline),
     broker: source.broker,
@@ -29,6 +32,6 @@ export function persistReadings(process: FunctionProcess): Reading[] {
     topic: source.topic,
     subscription: source.subscription,
     own: wholeSourceSettings(source.broker, source),
-    handle: async (messages) => (await commitOf(pipeline)).submit(messages),
+    handle: async (messages) => (await (source.broker in pushingSources ? pushed : taken)(pipeline)).submit(messages),
   }));
 }
