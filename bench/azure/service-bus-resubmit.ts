@@ -116,7 +116,7 @@ function figuresOf(rounds: readonly Round[], count: number): Figure[] {
         { name: "slowest round", value: perSecond(count, took.p99), unit: "messages/s", limit: perSecond(count, bare.p99) },
         { name: "processor time of the host", value: percentiles(rounds.map(({ cpuS }) => cpuS)).p50, unit: "s" },
         {
-          name: "peak RSS of the host; before the job",
+          name: "peak RSS of the host",
           value: Math.max(...rounds.map((round) => round.peakRssMb)),
           unit: "MB",
           limit: Math.max(...rounds.map(({ idleRssMb }) => idleRssMb)),

@@ -16,7 +16,7 @@ export async function within<T>(limitMs: number, doing: string, work: Promise<T>
 
 const START_MS = 30_000;
 /** Far below what is expected on any machine. */
-const LEAST_RATE = 3_000;
+const LEAST_RATE = 1_000;
 
 /** The longest that anything may take with so many messages. */
 export function limitMsOf(count: number): number {
