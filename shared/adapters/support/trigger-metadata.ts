@@ -19,7 +19,7 @@ export function metadataText(value: unknown): string {
 
 /** A whole number of 64 bits, and whether it is the very one that was sent. */
 export function metadataWhole(value: unknown): { value: bigint; isExact: boolean } {
-  if (typeof value === "number") return { value: BigInt(Math.trunc(value)), isExact: Number.isSafeInteger(value) };
+  if (Number.isFinite(value)) return { value: BigInt(Math.trunc(value as number)), isExact: Number.isSafeInteger(value) };
   if (typeof value === "string" && /^-?\d{1,19}$/.test(value)) return { value: BigInt(value), isExact: true };
   const { low, high } = (value ?? {}) as { low?: unknown; high?: unknown };
   if (typeof low === "number" && typeof high === "number") return { value: (BigInt(high) << 32n) | BigInt(low >>> 0), isExact: true };

@@ -17,7 +17,8 @@ const SYSTEM_LISTS = {
 
 /**
  * Reads what a trigger with the classic binding gives: the bodies as bytes, and lists beside them, of which the worker has parsed and rounded some.
- * Throws InvalidInput where the lists are not those of the bodies.
+ * A list that is not as long as there are bodies lacks empty entries, and nobody knows whose: it is left out. Throws InvalidInput where the bodies
+ * are no bytes, or the sequence numbers are not theirs.
  */
 export function decodeClassic(bodies: readonly Uint8Array[], metadata: Readonly<Record<string, unknown>>, origin: Origin): Received[] {
   const sequences = metadataList(metadata, "sequenceNumberArray");
@@ -26,7 +27,13 @@ export function decodeClassic(bodies: readonly Uint8Array[], metadata: Readonly<
       `reading a batch of the Service Bus trigger: ${bodies.length} bodies came with ${sequences.length} sequence numbers; have the trigger take dataType binary`,
     );
   }
-  const at = (list: string, position: number) => metadataList(metadata, list)[position];
+  if (!bodies.every((body) => body instanceof Uint8Array)) {
+    throw new InvalidInput("reading a batch of the Service Bus trigger: its bodies are no bytes; have the trigger take dataType binary");
+  }
+  const at = (name: string, position: number) => {
+    const list = metadataList(metadata, name);
+    return list.length === bodies.length ? list[position] : undefined;
+  };
   return bodies.map((payload, i) => ({
     message: messageAt(payload, i, at, origin),
     attempt: Number(at("deliveryCountArray", i) ?? 1) || 1,

@@ -38,7 +38,6 @@ export const harness: BrokerHarness = {
         "order between keys": "each session is sent in batches of its own, side by side",
         "own properties": "Service Bus gives each message an id where it has none",
         "ordering keys": "only sessions keep the order of keys, and they take no message without a key",
-        "settling for another": "a lock is settled by the source that holds it",
         "taking ahead": "a source receives before it is asked, and giving back counts as a delivery",
         "held over a close": "what a source did not settle is given back when it closes",
       },

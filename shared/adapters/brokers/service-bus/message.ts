@@ -47,25 +47,23 @@ const read = createMessageReading({ ...SERVICE_BUS, brokerAnnotations: BROKER_AN
  * it is stored like any other.
  */
 export function messageOf(bytes: Buffer, origin: Origin): Received {
-  let parts: ReturnType<typeof read>;
   try {
-    parts = read(bytes);
+    const { content, broker, deliveryCount } = read(bytes);
+    const lockedUntilMs = Number(broker.get(LOCKED_UNTIL) ?? 0);
+    return { message: identified(content, broker, origin, bytes), attempt: deliveryCount + 1, lockedUntilMs };
   } catch (error) {
     if (!(error instanceof BadAmqp)) throw error;
     const content = { ...payloadContent(bytes), system: [stringAttribute(UNREADABLE, errorText(error))] };
-    const message = { ...identified(content, new Map(), origin), brokerMessageId: `unreadable-${sha256Hex(bytes).slice(0, 32)}` };
-    return { message, attempt: 1, lockedUntilMs: 0 };
+    return { message: identified(content, new Map(), origin, bytes), attempt: 1, lockedUntilMs: 0 };
   }
-  const { content, broker, deliveryCount } = parts;
-  return { message: identified(content, broker, origin), attempt: deliveryCount + 1, lockedUntilMs: Number(broker.get(LOCKED_UNTIL) ?? 0) };
 }
 
-function identified(content: MessageContent, broker: ReadonlyMap<string, bigint | string>, { id, topic }: Origin): Message {
+function identified(content: MessageContent, broker: ReadonlyMap<string, bigint | string>, { id, topic }: Origin, bytes: Buffer): Message {
   const sequence = broker.get(SEQUENCE_NUMBER);
   return {
     ...content,
     brokerId: id,
-    brokerMessageId: String(sequence ?? ""),
+    brokerMessageId: sequence === undefined ? `unnumbered-${sha256Hex(bytes).slice(0, 32)}` : String(sequence),
     topic,
     partition: "",
     sequence: typeof sequence === "bigint" ? sequence : NO_SEQUENCE,

@@ -4,10 +4,12 @@ import { azureIdentitySettings } from "../../support/azure-credential.ts";
 /** Settings of the broker `service-bus`. */
 export const serviceBusSettings = z
   .strictObject({
+    /** Of the namespace; either this or `fullyQualifiedNamespace`. */
     connectionString: z.string().min(1).optional(),
+    /** `<namespace>.servicebus.windows.net`, where an identity is the credential. */
     fullyQualifiedNamespace: z.string().min(1).optional(),
     ...azureIdentitySettings.shape,
-
+    /** Bytes of one message at most; also what a message is taken for before there was any. Default: what a Standard namespace takes. */
     maxMessageBytes: z.int().min(1_000).max(100_000_000).default(250_000),
   })
   .refine((settings) => (settings.connectionString === undefined) !== (settings.fullyQualifiedNamespace === undefined), {

@@ -1,4 +1,5 @@
 import { InvalidInput } from "../../../core/errors.ts";
+import { guidOf } from "./lock-token.ts";
 import { messageOf, type Origin, type Received } from "./message.ts";
 
 /** A message that a function app was given, and by what it is settled. */
@@ -25,12 +26,6 @@ export function decodeBinding(content: Buffer, origin: Origin): Bound {
       "reading a message of the Service Bus trigger: no lock token with a message behind it, as version 1.0 of its binding data has",
     );
   }
-  const lockToken = guidText(content.subarray(0, TOKEN_BYTES));
+  const lockToken = guidOf(content.toString("hex", 0, TOKEN_BYTES));
   return { ...messageOf(content.subarray(messageAt), origin), lockToken };
-}
-
-/** The first three parts of a .NET Guid have their bytes in reverse. */
-function guidText(bytes: Buffer): string {
-  const reversed = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).reverse().toString("hex");
-  return [reversed(0, 4), reversed(4, 6), reversed(6, 8), bytes.toString("hex", 8, 10), bytes.toString("hex", 10)].join("-");
 }

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { mapConcurrently } from "../../../../core/concurrency.ts";
 import type { Log } from "../../../../core/ports/log.ts";
 import { isLost } from "../errors.ts";
+import { guidOf } from "../lock-token.ts";
 import type { Budget } from "./budget.ts";
 import type { Calls } from "./calls.ts";
-import { guidOf, type Lock, lockMsOf, type ServiceBusDelivery } from "./locks.ts";
+import { type Lock, lockMsOf, type ServiceBusDelivery } from "./locks.ts";
 import { createSettling, type Settle } from "./settling.ts";
 
 /** Looks after the locks: renews them while they are wanted, and gives back what is wanted no more. */

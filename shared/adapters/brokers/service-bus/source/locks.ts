@@ -33,9 +33,3 @@ const LOCK_MS = { least: 1_000, most: 300_000 } as const;
 export function lockMsOf(untilMs: number): number {
   return Math.min(LOCK_MS.most, Math.max(LOCK_MS.least, untilMs - Date.now()));
 }
-
-/** A token in the form that the SDK knows: of a .NET Guid, whose first three parts have their bytes in reverse. */
-export function guidOf(hex: string): string {
-  const reversed = (from: number, to: number) => hex.slice(from, to).match(/../g)?.reverse().join("") ?? "";
-  return [reversed(0, 8), reversed(8, 12), reversed(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
-}

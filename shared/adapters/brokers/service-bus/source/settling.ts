@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { mapConcurrently } from "../../../../core/concurrency.ts";
 import { amqpErrorOf, isLost, isLostCondition, noAnswer } from "../errors.ts";
+import { guidOf } from "../lock-token.ts";
 import type { Calls } from "./calls.ts";
-import { guidOf, type Lock } from "./locks.ts";
+import type { Lock } from "./locks.ts";
 import type { AmqpError, Ending } from "./sdk-link.ts";
 
 /** Settlements that are waited for together. */
