@@ -132,6 +132,7 @@ export function createSessions({ connect, accept, events }: SessionsOptions): In
         all.delete(session);
       }
       if (running.isWanted) silence.look();
+      if (all.size === 0) for (const client of clients.splice(0, clients.length - 1)) void closeClient(client);
       refill();
     },
     async close() {

@@ -9,6 +9,7 @@ import { createBudget } from "./budget.ts";
 import { createCalls } from "./calls.ts";
 import { createHeld } from "./held.ts";
 import type { Inflow, InflowEvents } from "./inflow.ts";
+import { createKeeping } from "./keeping.ts";
 import { createLeases } from "./leases.ts";
 import type { Link } from "./link.ts";
 import { lockMsOf, type ServiceBusDelivery } from "./locks.ts";
@@ -25,14 +26,12 @@ export interface ServiceBusSourceOptions {
 }
 
 const LEASE_MS = 60_000;
-/** What is received and not asked for is kept this long after the last receive. */
-const KEEP_HELD_MS = 10_000;
 /** A quarter of a lease: the rest is for what comes after gathering. */
 const GATHER_AT_MOST_MS = 15_000;
-const LOOK_EVERY_MS = 250;
 const SETTLE_WITHIN_MS = 10_000;
 /** For a receive that takes nothing. */
 const OPEN_WITHIN_MS = 10_000;
+const OPEN_LOOK_MS = 250;
 
 /** Reads a queue or a subscription under locks, from the first receive on. */
 export function createSource({ origin, entity, maxMessageBytes, log, openInflow }: ServiceBusSourceOptions): Source {
@@ -40,11 +39,8 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
   const budget = createBudget(maxMessageBytes);
   const held = createHeld(LEASE_MS);
   const calls = createCalls(() => inflow.receiver());
-  const leases = createLeases({ budget, calls, log, onEnded: () => refillSoon() });
-  let receivedAtMs = 0;
-  let receiving = 0;
-  let looking: NodeJS.Timeout | undefined;
-  let isRefillDue = false;
+  const refillSoon = onceSoon(() => inflow.refill());
+  const leases = createLeases({ budget, calls, log, onEnded: refillSoon });
   let isClosed = false;
 
   const inflow = openInflow({
@@ -62,27 +58,7 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
     onChange: waiters.wake,
     onConnection: calls.connectionLost,
   });
-  const refillSoon = () => {
-    if (isRefillDue) return;
-    isRefillDue = true;
-    setImmediate(() => {
-      isRefillDue = false;
-      inflow.refill();
-    });
-  };
-  const letGo = async (): Promise<void> => {
-    await inflow.stop();
-    if (receiving === 0) await leases.giveBack(held.clear());
-  };
-  const look = () => {
-    inflow.look();
-    leases.look();
-    if (isClosed || receiving > 0 || performance.now() - receivedAtMs < KEEP_HELD_MS) return;
-    void letGo();
-    if (!inflow.isQuiet || leases.size > 0) return;
-    clearInterval(looking);
-    looking = undefined;
-  };
+  const keeping = createKeeping(inflow, leases, held);
   const supply: Supply = {
     waiters,
     gatherAtMostMs: GATHER_AT_MOST_MS,
@@ -97,23 +73,11 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
     const ours = (deliveries as readonly ServiceBusDelivery[]).filter((delivery) => delivery.state === "out" && leases.has(delivery));
     return [...new Set(ours)];
   };
-  const during = async <T>(work: () => Promise<T>): Promise<T> => {
-    receiving++;
-    looking ??= setInterval(look, LOOK_EVERY_MS);
-    inflow.start();
-    try {
-      return await work();
-    } finally {
-      receiving--;
-      receivedAtMs = performance.now();
-    }
-  };
-  const giveBack = (deliveries: readonly Delivery[]) => leases.giveBack(outOf(deliveries));
   return {
     async receive(options) {
       if (isClosed) throw closedError();
       if (options.signal?.aborted) return [];
-      return during(() => (options.maxMessages > 0 ? gather(supply, options) : opening(supply, inflow, options)));
+      return keeping.during(() => (options.maxMessages > 0 ? gather(supply, options) : opening(supply, inflow, options)));
     },
     async acknowledge(deliveries) {
       if (isClosed) throw closedError();
@@ -122,7 +86,7 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
       return count;
     },
     async release(deliveries, delayMs) {
-      if (delayMs <= 0) return giveBack(deliveries);
+      if (delayMs <= 0) return leases.giveBack(outOf(deliveries));
       for (const delivery of outOf(deliveries)) leases.delay(delivery, delayMs);
     },
     async extend(deliveries, leaseMs) {
@@ -132,12 +96,22 @@ export function createSource({ origin, entity, maxMessageBytes, log, openInflow 
       if (isClosed) return;
       isClosed = true;
       waiters.wake();
-      await inflow.stop();
-      await leases.giveAllBack();
-      await inflow.close();
+      await keeping.close();
       calls.connectionLost();
-      clearInterval(looking);
     },
+  };
+}
+
+/** Calls `work` once, in a moment, however often it is asked to until then. */
+function onceSoon(work: () => void): () => void {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    setImmediate(() => {
+      isDue = false;
+      work();
+    });
   };
 }
 
@@ -166,7 +140,7 @@ async function opening(supply: Supply, inflow: Inflow, { signal }: ReceiveOption
   while (!inflow.isOpen && !signal?.aborted && !supply.isClosed() && performance.now() < endMs) {
     const failure = supply.failure();
     if (failure) throw supply.errorOf(failure);
-    await supply.waiters.wait(LOOK_EVERY_MS, signal);
+    await supply.waiters.wait(OPEN_LOOK_MS, signal);
   }
   return [];
 }
