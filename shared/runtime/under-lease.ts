@@ -11,22 +11,26 @@ export interface UnderLeaseDeps {
 }
 
 /** Leases are prolonged well before they end, to this much from now. */
-const EXTEND_EVERY_MS = 20_000;
+export const EXTEND_EVERY_MS = 20_000;
 const EXTENDED_LEASE_MS = 60_000;
 
-/** Handles deliveries, and prolongs their leases meanwhile. What `handle` throws is logged: the messages come again when their leases end. */
+/**
+ * Handles deliveries, and prolongs their leases meanwhile, each time `extendEveryMs` are over. What `handle` throws is logged: the messages come
+ * again when their leases end.
+ */
 export async function handleUnderLease(
   deliveries: readonly Delivery[],
   source: Pick<Source, "extend">,
   handle: (deliveries: readonly Delivery[]) => Promise<unknown>,
   { clock, log, meter }: UnderLeaseDeps,
+  extendEveryMs = EXTEND_EVERY_MS,
 ): Promise<void> {
   const startedMs = clock.nowMs();
   meter.add("messaging.client.consumed.messages", deliveries.length);
   const done = new AbortController();
   const keepLease = async () => {
     for (;;) {
-      await clock.sleep(EXTEND_EVERY_MS, done.signal);
+      await clock.sleep(extendEveryMs, done.signal);
       if (done.signal.aborted) return;
       await source
         .extend(deliveries, EXTENDED_LEASE_MS)

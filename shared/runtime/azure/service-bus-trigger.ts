@@ -1,23 +1,23 @@
 import { app, type InvocationContext } from "@azure/functions";
 import { decodeClassic } from "../../adapters/brokers/service-bus/classic.ts";
 import { serviceBusSourceSettings } from "../../adapters/brokers/service-bus/settings.ts";
-import { decodeBinding } from "../../adapters/brokers/service-bus/trigger.ts";
-import { mapConcurrently } from "../../core/concurrency.ts";
+import { type Bound, decodeBinding } from "../../adapters/brokers/service-bus/trigger.ts";
 import { errorText } from "../../core/errors.ts";
-import type { Delivery, Source } from "../../core/ports/source.ts";
+import type { Delivery } from "../../core/ports/source.ts";
 import { backOffMs } from "../../core/retry.ts";
 import type { FunctionProcess } from "../function-process.ts";
 import { openedOnce } from "../opened-once.ts";
 import { settle } from "../settle.ts";
-import { handleUnderLease } from "../under-lease.ts";
+import { EXTEND_EVERY_MS, handleUnderLease } from "../under-lease.ts";
 import { type BoundMessage, takeMessagesAsSent } from "./model-binding.ts";
 import { outcomesOf } from "./outcomes.ts";
 import type { Reading } from "./readings.ts";
-import type { Settlement } from "./settlement.ts";
+import { settledBy } from "./settling.ts";
 
 /** App settings of this name, and those that begin with it, say how the platform reaches Service Bus. */
 const CONNECTION = "PERSISTOR_SERVICE_BUS";
-const SETTLED_AT_ONCE = 64;
+/** No lock of Service Bus is shorter than five seconds. */
+const RENEW_EVERY_MS_AT_LEAST = 2_000;
 /** A batch that cannot be handled is held this long at most before it is given back: its locks go on meanwhile. */
 const GIVE_BACK_AFTER = { firstDelayMs: 1_000, maxDelayMs: 10_000 } as const;
 
@@ -51,23 +51,17 @@ export function registerServiceBus(process: FunctionProcess, reading: Reading): 
   }
 }
 
-/** Settles each message by itself. What is released keeps its lock: Service Bus delivers it again when that ends, and not at once. */
+/**
+ * Settles each message by itself, and never fails: what is released, or cannot even be read, keeps its lock, and Service Bus delivers it again
+ * when that ends. A batch that failed would come again at once, until all its deliveries are used up.
+ */
 function sdkHandler(process: FunctionProcess, reading: Reading) {
-  const { log, meter } = process;
+  const { clock, log, meter } = process;
   const openSettlement = openedOnce(async () => (await import("./settlement.ts")).createSettlement());
-  return async (bound: readonly BoundMessage[]): Promise<void> => {
-    const settlement = await openSettlement();
-    const deliveries = bound.flatMap(({ content }): Delivery[] => {
-      try {
-        const { message, attempt, lockToken } = decodeBinding(content, reading);
-        return [{ message, attempt, ackId: lockToken }];
-      } catch (error) {
-        // Without a lock token it cannot be settled; the others can.
-        log.error("a message of the Service Bus trigger cannot be read", { function: reading.name, error: errorText(error) });
-        return [];
-      }
-    });
-    const source = settledBy(settlement, (error) => log.warn("settling a message failed; it comes again", { error: errorText(error) }));
+  const handleAll = async (bound: readonly BoundMessage[]): Promise<void> => {
+    const source = settledBy(await openSettlement(), log);
+    const held = bound.flatMap((message) => readBound(message, reading, process));
+    const deliveries = held.map(({ message, attempt, lockToken }): Delivery => ({ message, attempt, ackId: lockToken }));
     const handle = async (): Promise<void> => {
       const outcomes = await outcomesOf(
         reading,
@@ -75,28 +69,30 @@ function sdkHandler(process: FunctionProcess, reading: Reading) {
       );
       await settle(source, deliveries, outcomes, meter);
     };
-    await handleUnderLease(deliveries, source, handle, process);
+    await handleUnderLease(deliveries, source, handle, process, renewEveryMs(held, clock.nowMs()));
   };
+  return (bound: readonly BoundMessage[]): Promise<void> =>
+    handleAll(bound).catch((error) => log.error("messages of the Service Bus trigger cannot be handled", { ...fieldsOf(reading), error }));
 }
 
-function settledBy(settlement: Settlement, onFailure: (error: unknown) => void): Pick<Source, "acknowledge" | "release" | "extend"> {
-  const each = async (deliveries: readonly Delivery[], call: (lockToken: string) => Promise<void>): Promise<number> => {
-    const settled = await mapConcurrently(deliveries, SETTLED_AT_ONCE, ({ ackId }) =>
-      call(ackId).then(
-        () => 1,
-        (error) => {
-          onFailure(error);
-          return 0;
-        },
-      ),
-    );
-    return settled.reduce((sum: number, count) => sum + count, 0);
-  };
-  return {
-    acknowledge: (deliveries) => each(deliveries, settlement.complete),
-    release: async () => undefined,
-    extend: async (deliveries) => void (await each(deliveries, settlement.renewLock)),
-  };
+function fieldsOf({ name }: Reading) {
+  return { function: name };
+}
+
+/** Without a lock token a message cannot be settled; the others can. */
+function readBound({ content }: BoundMessage, reading: Reading, { log }: FunctionProcess): Bound[] {
+  try {
+    return [decodeBinding(content, reading)];
+  } catch (error) {
+    log.error("a message of the Service Bus trigger cannot be read", { ...fieldsOf(reading), error: errorText(error) });
+    return [];
+  }
+}
+
+/** Half of the time that the first lock has left. */
+function renewEveryMs(held: readonly Bound[], nowMs: number): number {
+  const ends = held.map(({ lockedUntilMs }) => lockedUntilMs).filter((ms) => ms > 0);
+  return Math.max(RENEW_EVERY_MS_AT_LEAST, Math.min(EXTEND_EVERY_MS, (Math.min(...ends) - nowMs) / 2));
 }
 
 /** The platform settles a batch whole: it completes it, or gives all of it back where this throws. */
