@@ -12,6 +12,8 @@ export interface Reading extends SourceSettings {
   /** Name of the function. */
   name: string;
   broker: SourceKind;
+  /** Each message means long work: where the trigger can, it is handed over by itself, and waits for no other. */
+  isLongWork?: boolean;
   /** Returns what became of each message, by position; never throws for a single message's sake. */
   handle(messages: readonly Message[]): Promise<Outcome[]>;
 }

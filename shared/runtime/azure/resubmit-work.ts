@@ -36,7 +36,8 @@ export function workReadings(process: FunctionProcess): Reading[] {
   };
   const handle = (messages: readonly Message[]) =>
     mapConcurrently(messages, JOBS_AT_ONCE, (message) => handleOne(message).catch((error): Outcome => ({ kind: "released", error })));
-  return [{ name: functionName("resubmit", "work"), broker, id: topic, topic, subscription: WORKER_SUBSCRIPTION, handle }];
+  const name = functionName("resubmit", "work");
+  return [{ name, broker, id: topic, topic, subscription: WORKER_SUBSCRIPTION, isLongWork: true, handle }];
 }
 
 /** Registers the timer that takes up jobs which nobody works. */

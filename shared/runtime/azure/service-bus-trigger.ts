@@ -37,7 +37,7 @@ export function registerServiceBus(process: FunctionProcess, reading: Reading): 
       type: "serviceBusTrigger",
       name: "messages",
       connection: CONNECTION,
-      cardinality: "many",
+      cardinality: reading.isLongWork && isSdk ? "one" : "many",
       isSessionsEnabled: sessions && !deadLetterQueue,
       ...place,
       ...how,
