@@ -24,6 +24,11 @@ export function handedOver(composition: Composition, workTopic: () => Promise<To
       try {
         const job = await driveAny(id, composition, AbortSignal.any([signal, timeIsOver.signal]));
         if (job && isFinal(job)) return job;
+        // Nobody can ever end a job that is not there.
+        if (!job && (await composition.jobs.get(id)) === undefined) {
+          composition.log.error("there is no such job", { job: id });
+          return undefined;
+        }
       } finally {
         clearTimeout(timer);
       }
