@@ -31,13 +31,14 @@ export function flight(i: number): MessageContent {
   return { payload, attributes, contentType, system, key, orderingKey, payloadKind };
 }
 
-/** Publishes contents to a queue or topic of Service Bus; returns the digest of each. */
+/** Publishes contents to a queue or topic of Service Bus, with more settings of the broker; returns the digest of each. */
 export async function publishToServiceBus(
   { serviceBus }: AzureCloud,
   topic: string,
   contents: readonly MessageContent[],
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<string[]> {
-  const broker = await openServiceBus({ connectionString: serviceBus.connectionString }, { dataDir: "" });
+  const broker = await openServiceBus({ connectionString: serviceBus.connectionString, ...more }, { dataDir: "" });
   for (let from = 0; from < contents.length; from += PUBLISHED_AT_ONCE) {
     const messages = contents.slice(from, from + PUBLISHED_AT_ONCE).map((content) => ({ ...content, messageId: randomUUID() }));
     const outcomes = await broker.publisher.publish(topic, messages);

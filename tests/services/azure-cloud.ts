@@ -47,7 +47,8 @@ export interface AzureCloud {
   stop(): Promise<void>;
 }
 
-const APP = fileURLToPath(new URL("../../dist/azure", import.meta.url));
+/** The built function app. */
+export const AZURE_APP = fileURLToPath(new URL("../../dist/azure", import.meta.url));
 const CONTAINER = "lake";
 const WORKER_SUBSCRIPTION = "persistor-worker";
 const CHECK_SUBSCRIPTION = "check";
@@ -111,7 +112,7 @@ async function startParts(
   };
   const settings = readSettings(environment, "azure");
   await makeEntities(serviceBus, settings, options);
-  const startHost = async () => opened(await startAzureHost({ appDir: APP, env: environment, port: ports.http, ...options.host }));
+  const startHost = async () => opened(await startAzureHost({ appDir: AZURE_APP, env: environment, port: ports.http, ...options.host }));
   const cloud: AzureCloud = {
     settings,
     environment,
