@@ -95,22 +95,41 @@ const TYPES: Readonly<Record<string, string>> = {
   "a uuid": "amqp:uuid",
   "a symbol": "amqp:symbol",
 };
+/** Properties that are no text, or of no field of AMQP's. */
 const PROPERTIES: Readonly<Record<string, string>> = {
-  "a message id": "amqp:message-id",
-  "a correlation id": "amqp:correlation-id",
-  "a subject": "amqp:subject",
   "a time to live": "amqp:ttl",
   "an annotation": "amqp:annotation:x-own",
   "a footer": "amqp:footer",
   "several data sections": "amqp:data-lengths",
-  "a group id": "amqp:group-id",
 };
 const BODIES = {
   "an AMQP value": "Kafka has no payload of kind amqp-value",
   "an AMQP sequence": "Kafka has no payload of kind amqp-sequence",
 };
-/** Service Bus gives an id to every message, which Kafka has no place for. */
-const SERVICE_BUS_TO_KAFKA = refusedBy(() => 'Kafka has no system property "amqp:message-id"', ...Object.keys({ ...OF_ALL, ...OF_AMQP }));
+const TEXT_PROPERTIES = ["amqp:message-id", "amqp:correlation-id", "amqp:subject", "amqp:group-id"];
+
+/** At Kafka: ordering key, content type, and properties that are text. */
+const toKafka = ({ attributes, system, orderingKey, contentType }: MessageContent): Partial<MessageContent> => {
+  const isText = ({ name }: Attribute) => TEXT_PROPERTIES.includes(name);
+  const properties = system.filter(isText).map(({ name, value }) => stringAttribute(name.slice("amqp:".length), value as string));
+  const typed = contentType === "" ? [] : [stringAttribute("content-type", contentType)];
+  return {
+    key: orderingKey === "" ? null : Buffer.from(orderingKey),
+    orderingKey: "",
+    contentType: "",
+    attributes: [...attributes, ...properties, ...typed],
+    system: system.filter((property) => !isText(property)),
+  };
+};
+const AMQP_TO_KAFKA: Mapping = {
+  changed: Object.fromEntries(Object.keys({ ...OF_ALL, ...OF_AMQP, "a group id": {} }).map((variant) => [variant, toKafka])),
+  refused: {
+    ...refusedBy((variant) => `Kafka has no attribute of kind ${TYPES[variant]}, as "typed"`, ...Object.keys(TYPES)),
+    ...refusedBy((variant) => `Kafka has no system property "${PROPERTIES[variant]}"`, ...Object.keys(PROPERTIES)),
+    "binary that is text": 'Kafka cannot tell binary that is text from text, as in the attribute "typed"',
+    ...BODIES,
+  },
+};
 
 /** What becomes of each variant between two brokers. */
 export const MAPPINGS: readonly (Mapping & { from: Kind; to: Kind })[] = [
@@ -123,34 +142,8 @@ export const MAPPINGS: readonly (Mapping & { from: Kind; to: Kind })[] = [
     changed: {},
     refused: { "a group id": 'Service Bus has "amqp:group-id" as its ordering key or content type alone' },
   },
-  {
-    from: "event-hubs",
-    to: "kafka",
-    changed: {
-      "an ordering key": () => ({ orderingKey: "", key: Buffer.from("order") }),
-      "a content type": ({ attributes }) => ({
-        contentType: "",
-        attributes: [...attributes, stringAttribute("content-type", "text/plain")],
-      }),
-    },
-    refused: {
-      ...refusedBy((variant) => `Kafka has no attribute of kind ${TYPES[variant]}, as "typed"`, ...Object.keys(TYPES)),
-      ...refusedBy((variant) => `Kafka has no system property "${PROPERTIES[variant]}"`, ...Object.keys(PROPERTIES)),
-      "binary that is text": 'Kafka cannot tell binary that is text from text, as in the attribute "typed"',
-      ...BODIES,
-    },
-  },
-  {
-    from: "service-bus",
-    to: "kafka",
-    changed: {},
-    refused: {
-      ...SERVICE_BUS_TO_KAFKA,
-      "a time to live": 'Kafka has no system property "amqp:ttl"',
-      "an annotation": 'Kafka has no system property "amqp:annotation:x-own"',
-      ...BODIES,
-    },
-  },
+  { from: "event-hubs", to: "kafka", ...AMQP_TO_KAFKA },
+  { from: "service-bus", to: "kafka", ...AMQP_TO_KAFKA },
 ];
 
 export const variantOf = ({ attributes }: MessageContent) => String(attributes.find(({ name }) => name === "variant")?.value);

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { type Attribute, type MessageContent, stringAttribute } from "../../../core/message.ts";
+import { propertiesAsAttributes } from "../../support/amqp/properties-as-attributes.ts";
 
 /** Pub/Sub's limits, in bytes of UTF-8 where they count bytes. */
 export const MAX_REQUEST_BYTES = 10_000_000;
@@ -16,8 +17,9 @@ const REQUEST_OVERHEAD = 600;
 
 const CONTENT_TYPE = "content-type";
 
-/** A record key becomes the ordering key, where there is none and the key is text, and a content type an attribute. */
-export function adapt(content: MessageContent): MessageContent {
+/** A record key becomes the ordering key, where there is none and the key is text, and a content type, and the properties of AMQP that are text, attributes. */
+export function adapt(foreign: MessageContent): MessageContent {
+  const content = propertiesAsAttributes(foreign);
   const { orderingKey, contentType, key, attributes } = content;
   if (key === null && contentType === "") return content;
   const becomesOrderingKey = key !== null && orderingKey === "" && key.length > 0 && isUtf8(key);

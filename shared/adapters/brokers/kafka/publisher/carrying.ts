@@ -1,12 +1,14 @@
 import { type MessageContent, stringAttribute } from "../../../../core/message.ts";
+import { propertiesAsAttributes } from "../../../support/amqp/properties-as-attributes.ts";
 import { headerFault } from "../records/headers.ts";
 import { TIMESTAMP_PROPERTY } from "../records/message.ts";
 
 /** The name under which Kafka's users carry a content type, as CloudEvents' binding to Kafka does. */
 const CONTENT_TYPE = "content-type";
 
-/** An ordering key becomes the record key, where there is none, and a content type a header. */
-export function adapt(content: MessageContent): MessageContent {
+/** An ordering key becomes the record key, where there is none, and a content type, and the properties of AMQP that are text, headers. */
+export function adapt(foreign: MessageContent): MessageContent {
+  const content = propertiesAsAttributes(foreign);
   const { orderingKey, contentType, key, attributes } = content;
   if (orderingKey === "" && contentType === "") return content;
   const becomesKey = orderingKey !== "" && key === null && orderingKey.isWellFormed();
