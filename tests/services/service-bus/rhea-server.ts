@@ -77,7 +77,7 @@ export function holdAttach(link: Link): void {
 
 /** Settles a delivery and forgets it: a client of Service Bus that has settled does not settle a second time. */
 export function settleForGood(delivery: Delivery, state: Typed | undefined): void {
-  answerDelivery(delivery, state);
+  delivery.update(true, state);
   (delivery as { remote_settled: boolean }).remote_settled = true;
 }
 
@@ -87,27 +87,4 @@ export const rejected = (error: AmqpError): Typed => (rhea.message as unknown as
 interface Outcomes {
   accepted(): { described(): Typed };
   rejected(fields: { error: AmqpError }): { described(): Typed };
-}
-
-/** Deliveries of a session of which rhea has still to tell the other side. */
-interface Told {
-  process(session: unknown): void;
-  updated?: readonly { state?: { descriptor?: { value?: unknown } } }[];
-  pending_dispositions?: Told["updated"];
-}
-
-const ACCEPTED_CODE = 0x24;
-
-/**
- * Settles a delivery with this state. rhea joins two in turn to one statement without a look at the second's state, so those that are not both
- * accepted are told one by one.
- */
-export function answerDelivery(delivery: Delivery, state: unknown): void {
-  const { session } = delivery.link as unknown as { session: { incoming: Told; outgoing: Told } };
-  const isReceiver = delivery.link.is_receiver();
-  const told = isReceiver ? session.incoming : session.outgoing;
-  const before = (isReceiver ? told.updated : told.pending_dispositions)?.at(-1);
-  const isAccepted = (of: unknown) => (of as { descriptor?: { value?: unknown } } | undefined)?.descriptor?.value === ACCEPTED_CODE;
-  if (before && !(isAccepted(before.state) && isAccepted(state))) told.process(session);
-  delivery.update(true, state as Parameters<Delivery["update"]>[1]);
 }
