@@ -237,20 +237,17 @@ describe("a source of Service Bus", () => {
 });
 
 describe("what keeps a source from Service Bus", () => {
-  const failureOf = async (source: Source) => {
-    const startedMs = performance.now();
-    const failure = await source.receive({ ...AT_ONCE, maxWaitMs: 30_000 }).catch((error) => error);
-    return { failure, ms: performance.now() - startedMs };
-  };
+  /** Thrown long before the wait is over. */
+  const failureOf = (source: Source) => source.receive({ ...AT_ONCE, maxWaitMs: 300_000 }).catch((error) => error);
   const keyOf = (part: string) => new RegExp(`${part}=([^;]+)`).exec(server().connectionString)?.[1] as string;
 
   test("is named within seconds: a missing queue, subscription, or one that is deleted meanwhile", async () => {
-    expect((await failureOf(await openSource("nowhere"))).failure).toMatchObject({ code: "topic_missing", retryable: false });
+    expect(await failureOf(await openSource("nowhere"))).toMatchObject({ code: "topic_missing", retryable: false });
     const topic = freshTopic("topic");
     await server().createTopic(topic, { there: {} });
     const broker = await openBroker();
     const missing = await broker.openSource({ id: "x", topic, subscription: "missing" });
-    expect((await failureOf(missing)).failure).toMatchObject({
+    expect(await failureOf(missing)).toMatchObject({
       code: "topic_missing",
       message: expect.stringContaining(`${topic}/missing`),
     });
@@ -258,9 +255,7 @@ describe("what keeps a source from Service Bus", () => {
     const source = await openSource(queue);
     expect(await source.receive(BRIEFLY)).toEqual([]);
     await server().deleteEntity(queue);
-    const { failure, ms } = await failureOf(source);
-    expect(failure).toMatchObject({ code: "topic_missing", message: expect.stringContaining(queue) });
-    expect(ms).toBeLessThan(15_000);
+    expect(await failureOf(source)).toMatchObject({ code: "topic_missing", message: expect.stringContaining(queue) });
     await server().createQueue(queue);
     await publish(queue, ["again"]);
     await eventually(async () => (await source.receive(BRIEFLY).catch(() => [])).length === 1);
@@ -268,16 +263,15 @@ describe("what keeps a source from Service Bus", () => {
 
   test("is named within seconds: a wrong key", async () => {
     const connectionString = server().connectionString.replace(keyOf("SharedAccessKey"), "AAAA");
-    const { failure, ms } = await failureOf(await openSource(await queueOf(), {}, { connectionString }));
+    const failure = await failureOf(await openSource(await queueOf(), {}, { connectionString }));
     expect(failure).toMatchObject({ code: "access_denied", retryable: false, message: expect.stringContaining("Data Receiver") });
-    expect(ms).toBeLessThan(15_000);
   });
 
   test("is named: an entity with sessions that is read without, and one without that is read with them", async () => {
     const withSessions = await failureOf(await openSource(await queueOf({ requiresSession: true })));
-    expect(withSessions.failure).toMatchObject({ code: "refused", message: expect.stringContaining("`sessions`") });
+    expect(withSessions).toMatchObject({ code: "refused", message: expect.stringContaining("`sessions`") });
     const without = await failureOf(await openSource(await queueOf(), { sessions: true }));
-    expect(without.failure).toMatchObject({ code: "refused", message: expect.stringContaining("`sessions`") });
+    expect(without).toMatchObject({ code: "refused", message: expect.stringContaining("`sessions`") });
   });
 
   test("is refused at the opening: names that are none, and settings that are unknown", async () => {

@@ -81,6 +81,17 @@ export function settleForGood(delivery: Delivery, state: Typed | undefined): voi
   (delivery as { remote_settled: boolean }).remote_settled = true;
 }
 
+/**
+ * Answers with a refusal by itself: rhea joins two deliveries in turn to one statement without a look whether they have the same outcome, and would tell
+ * the client that both were refused, or neither.
+ */
+export const apart =
+  (answer: (error: AmqpError | undefined) => void) =>
+  (error: AmqpError | undefined): void => {
+    if (error) setImmediate(answer, error);
+    else answer(undefined);
+  };
+
 export const accepted = (): Typed => (rhea.message as unknown as Outcomes).accepted().described();
 export const rejected = (error: AmqpError): Typed => (rhea.message as unknown as Outcomes).rejected({ error }).described();
 

@@ -2,7 +2,7 @@ import type { Receiver } from "rhea";
 import { DecodeError } from "./amqp-bytes.ts";
 import type { Faults } from "./faults.ts";
 import { messagesOfBatch, type SentMessage, takeApart } from "./message.ts";
-import { type AmqpError, accepted, rejected } from "./rhea-server.ts";
+import { type AmqpError, accepted, apart, rejected } from "./rhea-server.ts";
 
 /** Where what a client sends goes to: all of a transfer, or nothing. */
 export interface Target {
@@ -35,7 +35,7 @@ export function openSending({ receiver, address, target, faults, drop }: Sending
         if (bytes.length > target.maxMessageBytes) return tooLarge(bytes.length, target.maxMessageBytes);
         return "error" in parsed ? parsed.error : target.take(parsed.messages, parsed.envelope);
       },
-      answer: (error) => delivery?.update(true, error ? rejected(error) : accepted()),
+      answer: apart((error) => delivery?.update(true, error ? rejected(error) : accepted())),
       drop,
     });
   });

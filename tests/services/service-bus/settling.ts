@@ -5,7 +5,7 @@ import type { Faults } from "./faults.ts";
 import { keyOfTag } from "./lock-token.ts";
 import { deadLetter, type Outcome } from "./outcome.ts";
 import type { Queue } from "./queue.ts";
-import { accepted, encoded, rejected, settleForGood } from "./rhea-server.ts";
+import { accepted, apart, encoded, rejected, settleForGood } from "./rhea-server.ts";
 
 export interface SettlingSetup {
   sender: Sender;
@@ -32,7 +32,7 @@ export function openSettling({ sender, address, queue, faults, drop }: SettlingS
           return isSettled ? undefined : lockLost(queue.sessions !== undefined);
         },
         // An error in the state means failure to the client, whatever the outcome: success is told by `accepted` alone.
-        answer: (error) => settleForGood(delivery, error ? rejected(error) : accepted()),
+        answer: apart((error) => settleForGood(delivery, error ? rejected(error) : accepted())),
         drop,
       });
     });
