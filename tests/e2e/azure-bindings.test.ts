@@ -20,6 +20,8 @@ const KINDS = {
   dead: { entity: "queue", deadLetterQueue: true },
 } as const;
 type Kind = keyof typeof KINDS;
+const entityOf = (binding: string, kind: Kind) =>
+  `${binding}-${kind}${{ topic: "/Subscriptions/archive", queue: "", sessions: "", dead: "/$DeadLetterQueue" }[kind]}`;
 const KIND_NAMES = Object.keys(KINDS) as Kind[];
 /** From here on a number of JavaScript does not hold its sequence numbers. */
 const PARTITION = 2 ** 53 / 2 ** 48 + 8;
@@ -117,6 +119,7 @@ describeWhere(azureCloudMissing(), "the bindings of Service Bus", () => {
         const { status, summary } = await resubmitted(cloud, `range/${binding}-${kind}?topic=${again}`, {
           broker_id: `${binding}-${kind}`,
         });
+        await until(`the settlement of ${kind}`, async () => (await cloud.serviceBus.counts(entityOf(binding, kind))).completed === count);
         expect([kind, status, summary]).toEqual([kind, 200, expect.objectContaining({ published_count: count, verified_count: count })]);
         expect([kind, await seenBySdk(client, count, again, "check")]).toEqual([kind, await asSent(kind)]);
       }
