@@ -23,7 +23,11 @@ export interface Link {
   settle(lock: Lock, ending: Ending): void;
   /** Keeps no place for it any more. */
   drop(lock: Lock): void;
-  /** Frees places for which others have to wait, and tells the runs where the link is gone. */
+  /** Whether few messages that are held for long take most of its places. */
+  isBlocked(): boolean;
+  /** Has its messages settled by their tokens from now on, but for those whose settlement is under way. */
+  leave(): void;
+  /** Where the link is gone, tells all that wait for it. */
   look(): void;
 }
 
@@ -59,14 +63,6 @@ export function createLink({ amqpLink, isOfSession, onMessage, onLost }: LinkOpt
     locks.delete(lock.transfer);
     lock.transfer = undefined;
   };
-  /** One that is held for long would stop all behind it. */
-  const dropOldest = () => {
-    while (taken() > PLACES / 2 && locks.size < PLACES / 4) {
-      const lock = locks.get(came[first] as Transfer);
-      if (!lock || lock.state === "settling") return;
-      drop(lock);
-    }
-  };
   const link: Link = {
     isOfSession,
     locks,
@@ -90,16 +86,19 @@ export function createLink({ amqpLink, isOfSession, onMessage, onLost }: LinkOpt
       else lock.run?.unanswered(lock);
     },
     drop,
-    look() {
-      if (amqpLink.is_open()) {
-        if (!isOfSession) dropOldest();
-        return;
-      }
+    isBlocked: () => taken() > PLACES / 2 && locks.size < PLACES / 4,
+    leave() {
+      const isGone = !amqpLink.is_open();
       for (const lock of [...locks.values()]) {
+        // Its answer is on its way.
+        if (lock.run && !isGone) continue;
         drop(lock);
         if (lock.run) lock.run.unanswered(lock);
         else if (isOfSession) onLost(lock);
       }
+    },
+    look() {
+      if (!amqpLink.is_open()) link.leave();
     },
   };
   takeOver(amqpLink, {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { MessageHandlers, ServiceBusReceiver } from "@azure/service-bus";
 import { BrokerError } from "../../../../core/errors.ts";
 import { endsWithin } from "../../../support/within.ts";
@@ -17,6 +18,8 @@ export interface Receiver {
   /** Ends within seconds; false where the broker does not answer. */
   stop(): Promise<boolean>;
   look(): void;
+  /** Closes its link, whose messages are settled by their tokens then. Ends within seconds; false where the broker does not answer. */
+  close(): Promise<boolean>;
 }
 
 export interface ReceiverOptions {
@@ -27,6 +30,8 @@ export interface ReceiverOptions {
 }
 
 const STOP_WITHIN_MS = 1_000;
+const CLOSE_WITHIN_MS = 5_000;
+const ANSWERED_LOOK_MS = 20;
 
 export function createReceiver({ sdk, events, onOpened, onFailed }: ReceiverOptions): Receiver {
   let link: Link | undefined;
@@ -61,6 +66,15 @@ export function createReceiver({ sdk, events, onOpened, onFailed }: ReceiverOpti
       if (!signal.aborted) onFailed(error);
     },
   });
+  const stop = async (): Promise<boolean> => {
+    const ending = running;
+    running = undefined;
+    isFlowing = false;
+    if (!ending) return true;
+    ending.stopping.abort();
+    if (link && !(await drain(link.amqpLink))) return false;
+    return endsWithin(STOP_WITHIN_MS, ending.close());
+  };
   return {
     sdk,
     get link() {
@@ -75,15 +89,16 @@ export function createReceiver({ sdk, events, onOpened, onFailed }: ReceiverOpti
       const options = { autoCompleteMessages: false, maxConcurrentCalls: 1, abortSignal: stopping.signal };
       running = { stopping, ...sdk.subscribe(handlersUntil(stopping), options) };
     },
-    async stop() {
-      const ending = running;
-      running = undefined;
-      isFlowing = false;
-      if (!ending) return true;
-      ending.stopping.abort();
-      if (link && !(await drain(link.amqpLink))) return false;
-      return endsWithin(STOP_WITHIN_MS, ending.close());
-    },
+    stop,
     look,
+    async close() {
+      const isStopped = await stop();
+      link?.leave();
+      const untilMs = performance.now() + CLOSE_WITHIN_MS;
+      while (link?.isOpen() && link.locks.size > 0 && performance.now() < untilMs) await sleep(ANSWERED_LOOK_MS);
+      const isClosed = isStopped && (await endsWithin(CLOSE_WITHIN_MS, sdk.close()));
+      look();
+      return isClosed;
+    },
   };
 }

@@ -73,6 +73,15 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
     if (left) await closeClient(left);
     for (const receiver of receivers) receiver.look();
   };
+  /** A link frees the places of its messages in their order: one that is held for long would stop all behind it. Another link takes its place. */
+  const replaceBlocked = () => {
+    for (const receiver of all.filter(({ link }) => link?.isBlocked())) {
+      all.splice(all.indexOf(receiver), 1);
+      void receiver.close().then(async (isClosed) => {
+        if (!isClosed) await part();
+      });
+    }
+  };
   const running = createSwitch(
     async () => {
       silence.answered();
@@ -112,6 +121,7 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
     refill,
     look() {
       for (const receiver of all) receiver.look();
+      replaceBlocked();
       if (!running.isWanted) return;
       if (isOpen()) {
         silence.answered();
