@@ -13,6 +13,8 @@ export interface Receiver {
   readonly link: Link | undefined;
   /** Whether its link may be asked for messages. */
   readonly isFlowing: boolean;
+  /** When, by `performance.now()`, it was last seen to be open, or the SDK to try. */
+  readonly aliveMs: number;
   /** Does nothing where it receives. Throws what the SDK throws. */
   start(): void;
   /** Ends within seconds; false where the broker does not answer. */
@@ -36,10 +38,12 @@ const ANSWERED_LOOK_MS = 20;
 export function createReceiver({ sdk, events, onOpened, onFailed }: ReceiverOptions): Receiver {
   let link: Link | undefined;
   let isFlowing = false;
+  let aliveMs = performance.now();
   let running: { stopping: AbortController; close(): Promise<void> } | undefined;
 
   const look = () => {
     if (!link) return;
+    if (link.isOpen()) aliveMs = performance.now();
     const hadSome = link.locks.size > 0;
     link.look();
     if (hadSome && !link.isOpen()) events.onConnection();
@@ -63,7 +67,9 @@ export function createReceiver({ sdk, events, onOpened, onFailed }: ReceiverOpti
       throw new BrokerError("unsupported", "receiving from Service Bus: its library keeps messages to itself");
     },
     async processError({ error }) {
-      if (!signal.aborted) onFailed(error);
+      if (signal.aborted) return;
+      aliveMs = performance.now();
+      onFailed(error);
     },
   });
   const stop = async (): Promise<boolean> => {
@@ -83,8 +89,12 @@ export function createReceiver({ sdk, events, onOpened, onFailed }: ReceiverOpti
     get isFlowing() {
       return isFlowing;
     },
+    get aliveMs() {
+      return aliveMs;
+    },
     start() {
       if (running) return;
+      aliveMs = performance.now();
       const stopping = new AbortController();
       const options = { autoCompleteMessages: false, maxConcurrentCalls: 1, abortSignal: stopping.signal };
       running = { stopping, ...sdk.subscribe(handlersUntil(stopping), options) };

@@ -31,9 +31,10 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
     onFailure: events.onChange,
   });
   const silence = createSilence(health);
-  const stuck = createStuck();
   let client: ServiceBusClient | undefined;
   let all: Receiver[] = [];
+  /** How often a connection was left since a link was open. */
+  let parted = 0;
 
   const add = () => {
     client ??= connect();
@@ -42,13 +43,12 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
       events,
       onOpened() {
         health.succeeded();
-        stuck.opened();
+        parted = 0;
         events.onChange();
         refill();
       },
       onFailed(error) {
         silence.answered();
-        stuck.isAlive();
         health.failed(error);
       },
     });
@@ -73,19 +73,28 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
     if (left) await closeClient(left);
     for (const receiver of receivers) receiver.look();
   };
+  const leave = (receiver: Receiver): Promise<boolean> => {
+    all.splice(all.indexOf(receiver), 1);
+    return receiver.close();
+  };
   /** A link frees the places of its messages in their order: one that is held for long would stop all behind it. Another link takes its place. */
-  const replaceBlocked = () => {
-    for (const receiver of all.filter(({ link }) => link?.isBlocked())) {
-      all.splice(all.indexOf(receiver), 1);
-      void receiver.close().then(async (isClosed) => {
-        if (!isClosed) await part();
-      });
+  const leaveBlocked = async (): Promise<void> => {
+    const closed = await Promise.all(all.filter(({ link }) => link?.isBlocked()).map(leave));
+    if (closed.includes(false)) await part();
+  };
+  const leaveStuck = () => {
+    const limitMs = isOpen() ? OPEN_WITHIN.firstDelayMs : backOffMs(parted + 1, OPEN_WITHIN);
+    const stuck = all.filter(({ aliveMs }) => performance.now() - aliveMs >= limitMs);
+    if (stuck.length === 0) return;
+    if (isOpen()) for (const receiver of stuck) void leave(receiver);
+    else {
+      parted++;
+      void part();
     }
   };
   const running = createSwitch(
     async () => {
       silence.answered();
-      stuck.isAlive();
       begin();
     },
     async () => {
@@ -121,39 +130,17 @@ export function createReceivers({ connect, open, events }: ReceiversOptions): In
     refill,
     look() {
       for (const receiver of all) receiver.look();
-      replaceBlocked();
       if (!running.isWanted) return;
-      if (isOpen()) {
-        silence.answered();
-        stuck.isAlive();
-      } else silence.look();
-      if (stuck.look()) void part();
+      void leaveBlocked();
+      if (isOpen()) silence.answered();
+      else silence.look();
+      leaveStuck();
       begin();
       refill();
     },
     async close() {
       await running.set(false);
       await part();
-    },
-  };
-}
-
-/** Tells when the SDK has not been seen to get on for so long that it will not; each time it waits longer, until a link is open. */
-function createStuck() {
-  let aliveMs = 0;
-  let times = 0;
-  return {
-    isAlive() {
-      aliveMs = performance.now();
-    },
-    opened() {
-      times = 0;
-    },
-    look(): boolean {
-      if (performance.now() - aliveMs < backOffMs(times + 1, OPEN_WITHIN)) return false;
-      aliveMs = performance.now();
-      times++;
-      return true;
     },
   };
 }
