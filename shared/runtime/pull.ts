@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { contentSize } from "../core/message.ts";
 import type { Log } from "../core/ports/log.ts";
 import type { Meter } from "../core/ports/meter.ts";
 import type { Delivery, ReceiveOptions, Source } from "../core/ports/source.ts";
@@ -19,13 +20,15 @@ export interface PullOptions {
   meter: Meter;
   signal: AbortSignal;
   /**
-   * Ends behind the first batch that is not full after its whole wait, and throws what receiving throws: what waited has come then, and what
+   * Ends behind the first batch that is nearly empty after its whole wait, and throws what receiving throws: what waited has come then, and what
    * comes now is worth a batch later. Default: goes on until `signal` aborts.
    */
   untilDrained?: boolean;
 }
 
 const FAILURE_WAIT_MS = 1_000;
+/** Of a full batch. A slow source may have much more, and yet not fill a batch in its time. */
+const NEARLY_EMPTY = 0.1;
 
 /** Pulls batches and hands them over until `signal` aborts, then waits for those under way. Failures are logged and waited out. */
 export async function pull(options: PullOptions): Promise<void> {
@@ -43,7 +46,8 @@ export async function pull(options: PullOptions): Promise<void> {
         const startedMs = clock.nowMs();
         const deliveries = await source.receive({ ...options.receive, signal });
         state.succeeded();
-        const isDrained = untilDrained && clock.nowMs() - startedMs >= options.receive.maxWaitMs;
+        const hasWaited = clock.nowMs() - startedMs >= options.receive.maxWaitMs;
+        const isDrained = untilDrained && hasWaited && isNearlyEmpty(deliveries, options.receive);
         if (deliveries.length > 0) {
           const handled = handleUnderLease(deliveries, source, options.handle, options).finally(() => running.delete(handled));
           running.add(handled);
@@ -58,4 +62,9 @@ export async function pull(options: PullOptions): Promise<void> {
   } finally {
     await Promise.all(running);
   }
+}
+
+function isNearlyEmpty(deliveries: readonly Delivery[], { maxMessages, maxBytes }: PullOptions["receive"]): boolean {
+  if (deliveries.length > maxMessages * NEARLY_EMPTY) return false;
+  return deliveries.reduce((sum, { message }) => sum + contentSize(message), 0) <= maxBytes * NEARLY_EMPTY;
 }
