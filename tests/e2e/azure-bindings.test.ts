@@ -8,7 +8,7 @@ import { type AzureCloud, azureCloudMissing, startAzureCloud } from "../services
 import { ensureBundles } from "../services/bundles.ts";
 import { type Partitioning, startPartitioning } from "../services/service-bus-partitioning.ts";
 import { audited, call, countOf, indexed, pipelineOf, resubmitted, stored, until } from "./support-azure.ts";
-import { endedRuns, proxiedStorage, QUICK, runTimer } from "./support-azure-brokers.ts";
+import { drain, endedRuns, proxiedStorage, QUICK } from "./support-azure-brokers.ts";
 import { classicSet } from "./support-azure-classic.ts";
 import { deadLetterAll, nastySet, seenBySdk, sendAll } from "./support-azure-nasty.ts";
 
@@ -90,14 +90,7 @@ describeWhere(azureCloudMissing(), "the bindings of Service Bus", () => {
   const texts = (messages: readonly MessageContent[]) => messages.map((message) => JSON.stringify(comparable(message))).sort();
   /** Waits until so many of a pipeline are stored and indexed, running its timer where it has one. */
   const arrived = async (name: string, count: number, isDrained: boolean) => {
-    if (isDrained) {
-      await until(`${count} messages drained by ${name}`, async () => {
-        const { succeeded } = endedRuns(cloud, `persist-${name}`);
-        await runTimer(cloud, `persist-${name}`);
-        await until("the end of the drain", () => endedRuns(cloud, `persist-${name}`).succeeded > succeeded);
-        return (await contents(name)).length >= count;
-      });
-    }
+    if (isDrained) await drain(cloud, name, `raw/${name}/`, count);
     await indexed(cloud, name, count);
     expect(await audited(cloud, name)).toMatchObject({ records: count, index_records: count, duplicates: 0, missing_in_index: 0 });
     return contents(name);

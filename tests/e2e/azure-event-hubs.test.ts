@@ -16,6 +16,7 @@ import { type AzureCloud, azureCloudMissing, startAzureCloud } from "../services
 import { ensureBundles } from "../services/bundles.ts";
 import { countOf, indexed, pipelineOf, stored, until } from "./support-azure.ts";
 import {
+  drain,
   endedRuns,
   expectEachOnce,
   expectWhole,
@@ -77,8 +78,7 @@ describeWhere(azureCloudMissing(), "the function app on Event Hubs", () => {
 
   test("drains 100,000 flights of 4 partitions by a timer, each stored and indexed once, unaltered", async () => {
     const digests = await publish("drained", flights(DRAINED));
-    await runTimer(cloud, "persist-drained");
-    await until("the end of the drain", () => endedRuns(cloud, "persist-drained").succeeded === 1);
+    await drain(cloud, "drained", folder("drained"), DRAINED);
     await expectEachOnce(cloud, "drained", folder("drained"), digests);
     expect(await partitionsOf("drained")).toBe(PARTITIONS);
   }, 300_000);
@@ -95,12 +95,7 @@ describeWhere(azureCloudMissing(), "the function app on Event Hubs", () => {
     await until("the first objects", async () => (await stored(cloud, folder("drained-killed"))).length > 0);
     await cloud.host.killWorker();
     await until("the end of the run that was killed", () => endedRuns(cloud, "persist-drained-killed").failed === 1);
-    await until("a run that finds the rest", async () => {
-      const { succeeded } = endedRuns(cloud, "persist-drained-killed");
-      await runTimer(cloud, "persist-drained-killed");
-      await until("its end", () => endedRuns(cloud, "persist-drained-killed").succeeded > succeeded);
-      return (await storedIds(cloud, folder("drained-killed"))).size === KILLED;
-    });
+    await drain(cloud, "drained-killed", folder("drained-killed"), KILLED);
     await expectWhole(cloud, "drained-killed", folder("drained-killed"), digests);
   }, 120_000);
 
@@ -265,7 +260,7 @@ describeWhere(azureCloudMissing(), "the function app on Event Hubs", () => {
     pipelines[name].source.binding = "drain";
     Object.assign(cloud.environment, { PERSISTOR_PIPELINES: JSON.stringify(pipelines) });
     await cloud.startHost();
-    await runTimer(cloud, `persist-${name}`);
+    await drain(cloud, name, folder(name), digests.length);
     await expectWhole(cloud, name, folder(name), digests);
   }, 120_000);
 });

@@ -8,6 +8,7 @@ import { ensureBundles } from "../services/bundles.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
 import { countOf, indexed, pipelineOf, stored, until } from "./support-azure.ts";
 import {
+  drain,
   endedRuns,
   expectEachOnce,
   expectWhole,
@@ -88,8 +89,7 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
   });
 
   test("drains the same flights by a timer, each stored and indexed once, unaltered", async () => {
-    await runTimer(cloud, "persist-drained");
-    await until("the end of the drain", () => endedRuns(cloud, "persist-drained").succeeded === 1);
+    await drain(cloud, "drained", "drained/", FLIGHTS);
     await expectEachOnce(cloud, "drained", "drained/", digests);
     expect(await partitionsOf("drained")).toBe(PARTITIONS);
   }, 300_000);
@@ -100,12 +100,7 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
     await until("the first objects", async () => (await stored(cloud, "killed/")).length > 0);
     await cloud.host.killWorker();
     await until("the end of the run that was killed", () => endedRuns(cloud, "persist-killed").failed === 1);
-    await until("a run that finds the rest", async () => {
-      const { succeeded } = endedRuns(cloud, "persist-killed");
-      await runTimer(cloud, "persist-killed");
-      await until("its end", () => endedRuns(cloud, "persist-killed").succeeded > succeeded);
-      return (await storedIds(cloud, "killed/")).size === KILLED;
-    });
+    await drain(cloud, "killed", "killed/", KILLED);
     await expectWhole(cloud, "killed", "killed/", sent);
   }, 120_000);
 
@@ -120,12 +115,7 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
     }
     expect(storage.refused()).toBeGreaterThan(0);
     storage.allow();
-    await until("a run that finds all", async () => {
-      const { succeeded } = endedRuns(cloud, "persist-held");
-      await runTimer(cloud, "persist-held");
-      await until("its end", () => endedRuns(cloud, "persist-held").succeeded > succeeded);
-      return (await storedIds(cloud, "held/")).size === REFUSED;
-    });
+    await drain(cloud, "held", "held/", REFUSED);
     await expectWhole(cloud, "held", "held/", sent);
   }, 120_000);
 
@@ -211,12 +201,7 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
     pipelines.compacted.source.binding = "drain";
     Object.assign(cloud.environment, { PERSISTOR_PIPELINES: JSON.stringify(pipelines) });
     await cloud.startHost();
-    await until("a run that finds all", async () => {
-      const { succeeded } = endedRuns(cloud, "persist-compacted");
-      await runTimer(cloud, "persist-compacted");
-      await until("its end", () => endedRuns(cloud, "persist-compacted").succeeded > succeeded);
-      return (await storedIds(cloud, "compacted/")).size === sent.length;
-    });
+    await drain(cloud, "compacted", "compacted/", sent.length);
     await expectWhole(cloud, "compacted", "compacted/", sent);
   }, 120_000);
 });

@@ -14,7 +14,7 @@ import type { BrokerKind } from "../../shared/runtime/settings/pipelines.ts";
 import type { AzureCloud, AzureCloudOptions } from "../services/azure-cloud.ts";
 import { connectionStringOf } from "../services/azurite.ts";
 import { type FaultProxy, startFaultProxy } from "../services/fault-proxy.ts";
-import { audited, countOf, flight, indexed, stored } from "./support-azure.ts";
+import { audited, countOf, flight, indexed, stored, until } from "./support-azure.ts";
 
 const PUBLISHED_AT_ONCE = 5_000;
 
@@ -57,6 +57,17 @@ export async function runTimer({ host }: AzureCloud, name: string): Promise<void
 export function endedRuns({ host }: AzureCloud, name: string): { succeeded: number; failed: number } {
   const { succeeded = 0, failed = 0 } = host.invocations()[name] ?? {};
   return { succeeded, failed };
+}
+
+/** Runs a pipeline's timer, each time to its end, until so many messages are stored. */
+export async function drain(cloud: AzureCloud, pipeline: string, folder: string, count: number): Promise<void> {
+  const name = `persist-${pipeline}`;
+  await until(`${count} messages drained by ${pipeline}`, async () => {
+    const { succeeded } = endedRuns(cloud, name);
+    await runTimer(cloud, name);
+    await until(`the end of ${name}`, () => endedRuns(cloud, name).succeeded > succeeded);
+    return (await storedIds(cloud, folder)).size >= count;
+  });
 }
 
 /** A proxy before Blob Storage as the app sees it, which can refuse; the host's own state lies behind no proxy. */
