@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import rhea from "rhea";
 import { describe, expect, test } from "vitest";
-import { stringAttribute } from "../../shared/core/message.ts";
+import { type Message, stringAttribute } from "../../shared/core/message.ts";
 import { comparable, messageOf } from "../contract/support-messages.ts";
 import { useEventHubs } from "./support-event-hubs.ts";
 import { eventually, numbered, receiveAll, texts } from "./support-sources.ts";
@@ -69,6 +69,35 @@ describe("a source of Event Hubs", () => {
         }),
       ),
     );
+  });
+
+  test("keeps bodies and messages that the SDK cannot read, and goes on behind them", async () => {
+    const hub = await hubOf();
+    const good = codec.encode({ body: codec.data_section(Buffer.from("good")) });
+    // Lists that are longer than their element, and a name without a value.
+    const [sequence, value, properties, attributes] = [
+      "005376c003014101",
+      "005377c003014101",
+      "005373c003014101",
+      "005374c10401a10161",
+    ].map((hex) => Buffer.from(hex, "hex")) as [Buffer, Buffer, Buffer, Buffer];
+    await server().load(hub, [sequence, good, value, properties, good, attributes, good]);
+    const got = (await receiveAll(await openSource(hub), 7)).map(({ message }) => message);
+    expect(got.map((message) => message.sequence)).toEqual([0n, 1n, 2n, 3n, 4n, 5n, 6n]);
+    for (const [at, payloadKind] of [
+      [0, "amqp-sequence"],
+      [2, "amqp-value"],
+    ] as const)
+      expect(got[at]).toMatchObject({ payloadKind, payload: Buffer.from("c003014101", "hex"), system: [] });
+    for (const [at, bytes] of [
+      [3, properties],
+      [5, attributes],
+    ] as const) {
+      expect(Buffer.from((got[at] as Message).payload)).toEqual(bytes);
+      expect(got[at]?.publishTimeUs).toBeGreaterThan(0);
+      expect(got[at]?.system).toMatchObject([{ name: "amqp:unreadable" }]);
+    }
+    expect(lines).toEqual([]);
   });
 
   test("starts a new group at the earliest message, at the latest, or at a time", async () => {

@@ -1,5 +1,4 @@
-import { errorText } from "../../../core/errors.ts";
-import { type Message, payloadContent, stringAttribute } from "../../../core/message.ts";
+import type { Message } from "../../../core/message.ts";
 import { createMessageReading } from "../../support/amqp/reading.ts";
 
 /** What tells whose messages these are. */
@@ -34,17 +33,12 @@ export const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
   "com.microsoft:producer-id",
   "com.microsoft:producer-sequence-number",
 ]);
-/** Stands beside the whole bytes of a message that cannot be taken apart, and says why. */
-const UNREADABLE = "amqp:unreadable";
 
 const read = createMessageReading({ ...EVENT_HUBS, brokerAnnotations: BROKER_ANNOTATIONS });
 
-/**
- * Reads an encoded message as Event Hubs delivers it from `position`. One that is no AMQP is kept whole as its payload, with the reason in a system
- * property, so that it is stored like any other.
- */
+/** Reads an encoded message as Event Hubs delivers it from `position`. */
 export function messageOf(bytes: Buffer, { offset, sequenceNumber }: Position, { id, topic, partition }: Origin): Message {
-  const { content, enqueuedMs } = contentOf(bytes);
+  const { content, broker } = read(bytes);
   return {
     ...content,
     brokerId: id,
@@ -52,15 +46,6 @@ export function messageOf(bytes: Buffer, { offset, sequenceNumber }: Position, {
     topic,
     partition,
     sequence: BigInt(sequenceNumber),
-    publishTimeUs: enqueuedMs * 1000,
+    publishTimeUs: Number(broker.get(ENQUEUED_TIME) ?? 0) * 1000,
   };
-}
-
-function contentOf(bytes: Buffer) {
-  try {
-    const { content, broker } = read(bytes);
-    return { content, enqueuedMs: Number(broker.get(ENQUEUED_TIME) ?? 0) };
-  } catch (error) {
-    return { content: { ...payloadContent(bytes), system: [stringAttribute(UNREADABLE, errorText(error))] }, enqueuedMs: 0 };
-  }
 }

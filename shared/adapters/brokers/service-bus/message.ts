@@ -1,8 +1,6 @@
 import { sha256Hex } from "../../../core/digest.ts";
-import { errorText } from "../../../core/errors.ts";
-import { type Message, type MessageContent, NO_SEQUENCE, payloadContent, stringAttribute } from "../../../core/message.ts";
+import { type Message, type MessageContent, NO_SEQUENCE } from "../../../core/message.ts";
 import { createMessageReading } from "../../support/amqp/reading.ts";
-import { BadAmqp } from "../../support/amqp/types.ts";
 
 /** What tells whose messages these are. */
 export interface Origin {
@@ -37,25 +35,14 @@ const BROKER_ANNOTATIONS: ReadonlySet<string> = new Set([
   "x-opt-deadletter-source",
   "x-opt-lock-token",
 ]);
-/** Stands beside the whole bytes of a message that cannot be taken apart, and says why. */
-const UNREADABLE = "amqp:unreadable";
 
 const read = createMessageReading({ ...SERVICE_BUS, brokerAnnotations: BROKER_ANNOTATIONS });
 
-/**
- * Reads an encoded message as Service Bus delivers it. One that is no AMQP is kept whole as its payload, with the reason in a system property, so that
- * it is stored like any other.
- */
+/** Reads an encoded message as Service Bus delivers it. */
 export function messageOf(bytes: Buffer, origin: Origin): Received {
-  try {
-    const { content, broker, deliveryCount } = read(bytes);
-    const lockedUntilMs = Number(broker.get(LOCKED_UNTIL) ?? 0);
-    return { message: identified(content, broker, origin, bytes), attempt: deliveryCount + 1, lockedUntilMs };
-  } catch (error) {
-    if (!(error instanceof BadAmqp)) throw error;
-    const content = { ...payloadContent(bytes), system: [stringAttribute(UNREADABLE, errorText(error))] };
-    return { message: identified(content, new Map(), origin, bytes), attempt: 1, lockedUntilMs: 0 };
-  }
+  const { content, broker, deliveryCount } = read(bytes);
+  const lockedUntilMs = Number(broker.get(LOCKED_UNTIL) ?? 0);
+  return { message: identified(content, broker, origin, bytes), attempt: deliveryCount + 1, lockedUntilMs };
 }
 
 function identified(content: MessageContent, broker: ReadonlyMap<string, bigint | string>, { id, topic }: Origin, bytes: Buffer): Message {

@@ -1,4 +1,4 @@
-import { type Attribute, binaryAttribute, type MessageContent, type PayloadKind } from "../../../core/message.ts";
+import { type Attribute, binaryAttribute, type MessageContent, type PayloadKind, stringAttribute } from "../../../core/message.ts";
 import {
   ANNOTATION_PREFIX,
   CONTENT_TYPE,
@@ -11,10 +11,11 @@ import {
   PARTITION_KEY_ANNOTATION,
   PROPERTY_FIELDS,
   SECTION,
+  UNREADABLE,
 } from "./sections.ts";
 import { attributeAt, BadAmqp, binaryAt, ENCODED_KIND, elementsOf, endOfValue, PAIR_KIND, textAt, wholeNumberAt } from "./types.ts";
 
-/** What a message says that is not part of what travels. */
+/** A message, and what its broker says of it. */
 export interface ReadMessage {
   content: MessageContent;
   /** Annotations that the broker sets, by name. */
@@ -34,31 +35,74 @@ interface Body {
   pieces: Buffer[];
 }
 
+/** What the broker may change from delivery to delivery, and what it says of a message; the bare message begins at `end`. */
+interface Envelope {
+  end: number;
+  system: Attribute[];
+  broker: Map<string, bigint | string>;
+  deliveryCount: number;
+}
+
 /**
- * Makes a reader of encoded AMQP messages. Payloads and binary attributes are views into the given bytes. It throws BadAmqp for bytes that are no message.
+ * Makes a reader of encoded AMQP messages. Payloads and binary attributes are views into the given bytes. One that is no AMQP, or whose bare message is
+ * none, is kept whole as the payload, with the reason in a system property `amqp:unreadable`: it is stored like any other.
  */
 export function createMessageReading({ orderingPart, brokerAnnotations }: ReadingOptions): (bytes: Buffer) => ReadMessage {
   return (bytes) => {
-    const system: Attribute[] = [];
-    const broker = new Map<string, bigint | string>();
-    const body: Body = { kind: "null", pieces: [] };
-    let attributes: Attribute[] = [];
-    let deliveryCount = 0;
-    for (let at = 0; at < bytes.length; ) {
-      const { code, valueAt } = sectionAt(bytes, at);
-      at = endOfValue(bytes, valueAt);
-      if (code === SECTION.header) deliveryCount = readHeader(bytes, valueAt, system);
-      else if (code === SECTION.messageAnnotations) readAnnotations(bytes, valueAt, brokerAnnotations, broker, system);
-      else if (code === SECTION.properties) readFields(bytes, valueAt, PROPERTY_FIELDS, system);
-      else if (code === SECTION.applicationProperties) attributes = readMap(bytes, valueAt, "");
-      else if (code === SECTION.footer) readFooter(bytes, valueAt, at, system);
-      else if (code !== SECTION.deliveryAnnotations) readBody(bytes, code, valueAt, at, body);
-    }
-    return { content: contentOf(system, attributes, body, orderingPart), broker, deliveryCount };
+    const envelope = readEnvelope(bytes, brokerAnnotations);
+    const { broker, deliveryCount } = envelope;
+    return { content: readContent(bytes, envelope, orderingPart), broker, deliveryCount };
   };
 }
 
-function sectionAt(bytes: Buffer, at: number): { code: number; valueAt: number } {
+/** As far as it can be read. */
+function readEnvelope(bytes: Buffer, brokerAnnotations: ReadonlySet<string>): Envelope {
+  const envelope: Envelope = { end: 0, system: [], broker: new Map(), deliveryCount: 0 };
+  const { system, broker } = envelope;
+  let whole = 0;
+  try {
+    while (envelope.end < bytes.length) {
+      const { code, valueAt } = sectionAt(bytes, envelope.end);
+      const end = endOfValue(bytes, valueAt);
+      if (code === SECTION.header) envelope.deliveryCount = readHeader(bytes, valueAt, system);
+      else if (code === SECTION.messageAnnotations) readAnnotations(bytes, valueAt, brokerAnnotations, broker, system);
+      else if (code !== SECTION.deliveryAnnotations) break;
+      envelope.end = end;
+      whole = system.length;
+    }
+  } catch (error) {
+    if (!(error instanceof BadAmqp)) throw error;
+    system.length = whole;
+  }
+  return envelope;
+}
+
+function readContent(bytes: Buffer, { end, system }: Envelope, orderingPart: OrderingPart): MessageContent {
+  try {
+    return readBare(bytes, end, [...system], orderingPart);
+  } catch (error) {
+    if (!(error instanceof BadAmqp)) throw error;
+    const body: Body = { kind: "bytes", pieces: [bytes.subarray(end)] };
+    return contentOf([...system, stringAttribute(UNREADABLE, error.message)], [], body, orderingPart);
+  }
+}
+
+function readBare(bytes: Buffer, from: number, system: Attribute[], orderingPart: OrderingPart): MessageContent {
+  const body: Body = { kind: "null", pieces: [] };
+  let attributes: Attribute[] = [];
+  for (let at = from; at < bytes.length; ) {
+    const { code, valueAt } = sectionAt(bytes, at);
+    at = endOfValue(bytes, valueAt);
+    if (code === SECTION.properties) readFields(bytes, valueAt, PROPERTY_FIELDS, system);
+    else if (code === SECTION.applicationProperties) attributes = readMap(bytes, valueAt, "");
+    else if (code === SECTION.footer) readFooter(bytes, valueAt, at, system);
+    else readBody(bytes, code, valueAt, at, body);
+  }
+  return contentOf(system, attributes, body, orderingPart);
+}
+
+/** The section that begins at `at`: its code, and where its value begins. Throws BadAmqp where none does. */
+export function sectionAt(bytes: Buffer, at: number): { code: number; valueAt: number } {
   if (bytes[at] !== 0x00) throw new BadAmqp("an AMQP message has something that is no section");
   const code = wholeNumberAt(bytes, at + 1);
   const valueAt = endOfValue(bytes, at + 1);
@@ -146,8 +190,15 @@ function readFooter(bytes: Buffer, valueAt: number, end: number, system: Attribu
   if (elementsOf(bytes, valueAt, true).count > 0) system.push({ name: FOOTER, kind: ENCODED_KIND, value: bytes.subarray(valueAt, end) });
 }
 
+const BODY_KINDS: Readonly<Record<number, PayloadKind>> = {
+  [SECTION.data]: "bytes",
+  [SECTION.value]: "amqp-value",
+  [SECTION.sequence]: "amqp-sequence",
+};
+
 function readBody(bytes: Buffer, code: number, valueAt: number, end: number, body: Body): void {
-  const kind = code === SECTION.data ? "bytes" : code === SECTION.value ? "amqp-value" : "amqp-sequence";
+  const kind = BODY_KINDS[code];
+  if (kind === undefined) throw new BadAmqp("an AMQP message has its sections in another order");
   if (body.pieces.length > 0 && (body.kind !== kind || kind === "amqp-value")) throw new BadAmqp("an AMQP message has two bodies");
   body.kind = kind;
   body.pieces.push(kind === "bytes" ? binaryAt(bytes, valueAt) : bytes.subarray(valueAt, end));

@@ -50,6 +50,8 @@ export const PARTITION_KEY_ANNOTATION = "x-opt-partition-key";
 export const DATA_LENGTHS = "amqp:data-lengths";
 /** The map of the footer, as it is on the wire. */
 export const FOOTER = "amqp:footer";
+/** Stands beside the bytes of a message that cannot be taken apart, and says why. */
+export const UNREADABLE = "amqp:unreadable";
 
 /** Which part of a message keeps its order: Service Bus's session id or Event Hubs' partition key. */
 export type OrderingPart = "group-id" | "partition-key";
