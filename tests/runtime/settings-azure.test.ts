@@ -72,6 +72,7 @@ describe("settings of a function app on Azure", () => {
     const hub = { orders: pipeline({ broker: "event-hubs" }, { store: { kind: "gcs", bucket: "lake" } }) };
     expect(faultsOf(environmentOf(hub, { PERSISTOR_EVENT_HUBS: NAMESPACE }))).toEqual([
       expect.stringMatching(/^PERSISTOR_AZURE_STORAGE: must be set/),
+      expect.stringMatching(/^PERSISTOR_SERVICE_BUS: must be set, .*: PERSISTOR_WORK_TOPIC use Service Bus/),
     ]);
   });
 
@@ -107,11 +108,16 @@ describe("settings of a function app on Azure", () => {
     );
   });
 
-  it("refuse an index topic that triggers nothing on Azure", () => {
+  it("refuse index topics and work topics that trigger nothing on Azure", () => {
     const google = { orders: pipeline({ broker: "pubsub" }, { index: { collection: "orders" } }) };
     expect(faultsOf(environmentOf(google))).toEqual([
       expect.stringMatching(/orders\.index\.broker: must be a broker that triggers functions on Azure/),
     ]);
+    const work = (broker: string) => ({ ...CONNECTIONS, PERSISTOR_WORK_TOPIC: JSON.stringify({ broker, topic: "work" }) });
+    expect(faultsOf(environmentOf(fromServiceBus, work("pubsub")))).toEqual([
+      expect.stringMatching(/^PERSISTOR_WORK_TOPIC\.broker: must be a broker that triggers functions on Azure/),
+    ]);
+    expect(faultsOf(environmentOf(fromServiceBus, work("event-hubs")))).toEqual([]);
   });
 
   it("refuse schedules that are none, and times out of bounds", () => {

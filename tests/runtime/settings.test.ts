@@ -508,7 +508,7 @@ describe("settings of Kafka", () => {
     expect(pathsOf(inPipelines({ orders: { ...kafka({ index }), source: { topic: "orders" } } }))).toEqual(["PERSISTOR_KAFKA"]);
   });
 
-  it("put index records and dead letters on this machine, or where they are told; on a cloud where the messages are", () => {
+  it("put index records and dead letters on this machine, or where they are told; on a cloud where the messages are, but for index records that nothing would be called for", () => {
     const environment = {
       ...inPipelines({ orders: kafka({ index: { collection: "orders" }, deadLetter: { broker: "kafka" } }) }),
       PERSISTOR_KAFKA: KAFKA,
@@ -522,7 +522,10 @@ describe("settings of Kafka", () => {
     ]);
     const store = { kind: "gcs", bucket: "lake" };
     const onCloud = { ...inPipelines({ orders: kafka({ store, index: { collection: "orders" } }) }), PERSISTOR_KAFKA: KAFKA };
-    expect(readSettings(onCloud, "google").pipelines["orders"]?.index?.broker).toBe("kafka");
+    expect(() => readSettings(onCloud, "google")).toThrow(/orders\.index\.broker: must be a broker that triggers functions on Google/);
+    const indexed = inPipelines({ orders: kafka({ store, index: { broker: "pubsub", collection: "orders" }, deadLetter: {} }) });
+    const google = readSettings({ ...indexed, PERSISTOR_KAFKA: KAFKA }, "google").pipelines["orders"];
+    expect([google?.index?.broker, google?.deadLetter?.broker]).toEqual(["pubsub", "kafka"]);
     const embedded = inPipelines({ orders: kafka({ store, index: { broker: "embedded", collection: "orders" } }) });
     expect(() => readSettings({ ...embedded, PERSISTOR_KAFKA: KAFKA }, "google")).toThrow(/orders\.index\.broker: is for the local host/);
   });

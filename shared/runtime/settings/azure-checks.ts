@@ -36,6 +36,7 @@ const EVENT_HUBS: Connection = {
 interface Named {
   PERSISTOR_STORES: Readonly<Record<string, { kind: string }>>;
   PERSISTOR_DESTINATIONS: Readonly<Record<string, { broker: BrokerKind }>> | undefined;
+  PERSISTOR_WORK_TOPIC: { broker: BrokerKind } | undefined;
 }
 
 /** Connections to Azure's services that are told twice, or half, or not at all though something uses them. */
@@ -71,35 +72,19 @@ function storeUsers(pipelines: Pipelines, { PERSISTOR_STORES: stores }: Named): 
 export function brokerUsers(
   broker: BrokerKind,
   pipelines: Pipelines,
-  { PERSISTOR_DESTINATIONS: destinations = {} }: Pick<Named, "PERSISTOR_DESTINATIONS">,
+  { PERSISTOR_DESTINATIONS: destinations = {}, PERSISTOR_WORK_TOPIC: workTopic }: Omit<Named, "PERSISTOR_STORES">,
 ): string[] {
   return [
     ...Object.entries(pipelines).flatMap(([name, { source, index, deadLetter }]) =>
       [source, index, deadLetter].some((part) => part?.broker === broker) ? [`pipeline ${name}`] : [],
     ),
     ...Object.entries(destinations).flatMap(([name, destination]) => (destination.broker === broker ? [`destination ${name}`] : [])),
+    ...(workTopic?.broker === broker ? ["PERSISTOR_WORK_TOPIC"] : []),
   ];
 }
 
-/** What functions on Azure cannot be triggered by. */
-export function* faultsOnAzure(
-  variable: string,
-  pipelines: Pipelines,
-  kafka: KafkaSettings | undefined,
-  hasTriggerPassword: boolean,
-): Generator<InputFault> {
-  for (const [name, { index }] of Object.entries(pipelines)) {
-    if (index?.broker === "pubsub")
-      yield {
-        path: `${variable}.${name}.index.broker`,
-        message: "must be a broker that triggers functions on Azure: service-bus, event-hubs or kafka",
-      };
-  }
-  if (kafka) yield* kafkaTriggerFaults(variable, pipelines, kafka, hasTriggerPassword);
-}
-
 /** Azure's Kafka trigger connects by itself, with less than this process knows. */
-function* kafkaTriggerFaults(
+export function* kafkaTriggerFaults(
   variable: string,
   pipelines: Pipelines,
   { sasl, tls }: KafkaSettings,

@@ -3,7 +3,7 @@ import type { InputFault } from "../../core/errors.ts";
 import { errorText } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
 import { nameSchema } from "./names.ts";
-import { deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
+import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
 
 export type Pipelines = Readonly<Record<string, PipelineSettings>>;
 
@@ -27,6 +27,28 @@ export function* localParts(
     if (kind === "fs") yield { path: `PERSISTOR_STORES.${name}.kind`, message };
   }
   if (index === "sqlite") yield { path: "PERSISTOR_INDEX", message };
+}
+
+const TRIGGERING: Readonly<Record<"google" | "azure", readonly BrokerKind[]>> = {
+  google: ["pubsub"],
+  azure: ["service-bus", "event-hubs", "kafka"],
+};
+
+/** Index records and jobs that would lie where nothing on that cloud calls a function for them. */
+export function* untriggeredFaults(
+  variable: string,
+  pipelines: Pipelines,
+  workTopic: { broker: BrokerKind } | undefined,
+  cloud: "google" | "azure",
+): Generator<InputFault> {
+  const brokers = TRIGGERING[cloud];
+  const message = `must be a broker that triggers functions ${cloud === "azure" ? "on Azure" : "on Google Cloud"}: ${brokers.join(", ")}`;
+  for (const [name, { index }] of Object.entries(pipelines)) {
+    // Of the parts of one machine, and of what only pushes, other checks tell.
+    const isToldOf = index?.broker === "embedded" || Object.hasOwn(pushingSources, index?.broker ?? "");
+    if (index && !isToldOf && !brokers.includes(index.broker)) yield { path: `${variable}.${name}.index.broker`, message };
+  }
+  if (workTopic && !brokers.includes(workTopic.broker)) yield { path: "PERSISTOR_WORK_TOPIC.broker", message };
 }
 
 /** Kafka that is used and of which nothing is said. */

@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import type { z } from "zod";
 import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
-import { azureConnectionFaults, brokerUsers, faultsOnAzure, functionNameFaults } from "./azure-checks.ts";
-import { faultsTogether, localParts, missingKafka, pushingFaults } from "./checks.ts";
+import { azureConnectionFaults, brokerUsers, functionNameFaults, kafkaTriggerFaults } from "./azure-checks.ts";
+import { faultsTogether, localParts, missingKafka, pushingFaults, untriggeredFaults } from "./checks.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
 import { type PipelineSettings, pipelinesSchema, withBrokers, withDeadLetterPipelines } from "./pipelines.ts";
 
@@ -74,9 +74,12 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     faults.push({ path: variable, message: "must be set: name at least one pipeline" });
   faults.push(...missingKafka(read.PERSISTOR_KAFKA !== undefined, brokerUsers("kafka", pipelines, read)));
   faults.push(...azureConnectionFaults((name) => Boolean(environment[name]), pipelines, read));
-  if (host !== "local") faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
-  if (host === "azure")
-    faults.push(...faultsOnAzure(variable, pipelines, read.PERSISTOR_KAFKA, read.PERSISTOR_KAFKA_TRIGGER_PASSWORD !== undefined));
+  if (host !== "local") {
+    faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
+    faults.push(...untriggeredFaults(variable, pipelines, read.PERSISTOR_WORK_TOPIC, host));
+  }
+  if (host === "azure" && read.PERSISTOR_KAFKA)
+    faults.push(...kafkaTriggerFaults(variable, pipelines, read.PERSISTOR_KAFKA, read.PERSISTOR_KAFKA_TRIGGER_PASSWORD !== undefined));
   faults.push(...pushingFaults(variable, pipelines, host === "azure"));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
