@@ -85,6 +85,7 @@ function environmentOf({ connectionString }: Azurite): Record<string, string> {
     NODE_ENV: "production",
     // Nobody connects to it: the bench is what hands records over.
     PERSISTOR_KAFKA: JSON.stringify({ brokers: ["127.0.0.1:1"] }),
+    PERSISTOR_WORK_TOPIC: JSON.stringify({ broker: "kafka", topic: "persistor-work" }),
     PERSISTOR_AZURE_STORAGE: connectionString,
     PERSISTOR_PIPELINES: JSON.stringify({ [FLIGHTS]: pipeline }),
   };
