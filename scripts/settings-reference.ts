@@ -24,10 +24,22 @@ interface JsonSchema {
 
 function environmentTable(): string[] {
   const rows = Object.entries(DECLARATIONS as Record<string, Declaration>).map(
-    ([name, { doc, shown, secret }]) =>
-      `| \`${name}\` | ${cell(doc)}${secret ? " Secret." : ""} | ${cell(/^[{./\d]|^(on|warn)$/.test(shown) ? `\`${shown}\`` : shown)} |`,
+    ([name, declaration]) =>
+      `| \`${name}\` | ${cell(declaration.doc)}${declaration.secret ? " Secret." : ""} | ${cell(defaultsOf(declaration))} |`,
   );
   return ["| variable | meaning | default |", "|---|---|---|", ...rows];
+}
+
+/** What holds where a variable is not set, on each kind of host. */
+function defaultsOf({ shown, onCloud, onAzure }: Declaration): string {
+  const parts = [valueText(shown)];
+  if (onCloud) parts.push(`${onAzure ? "on Google Cloud" : "on a cloud"}: ${valueText(onCloud.shown)}`);
+  if (onAzure) parts.push(`on Azure: ${valueText(onAzure.shown)}`);
+  return parts.join("; ");
+}
+
+function valueText(shown: string): string {
+  return /^[{./\d]|^(on|warn|mongodb|sqlite|anonymous)$/.test(shown) ? `\`${shown}\`` : shown;
 }
 
 function pipelineTable(): string[] {

@@ -97,7 +97,7 @@ export const DECLARATIONS = {
     schema: pipelinesSchema,
     fallback: pipelinesSchema.parse(DEFAULT_PIPELINES),
     shown: "the pipelines `earthquakes` and `flights` of the sample data",
-    onCloud: { fallback: {}, shown: "none: it must be set" },
+    onCloud: { fallback: {}, shown: "none, it must be set" },
     json: true,
   }),
   PERSISTOR_PIPELINES_FILE: declare({
@@ -255,7 +255,7 @@ export const DECLARATIONS = {
     schema: authSchema,
     fallback: OPEN_AUTH,
     shown: '{"mode": "open"}',
-    onCloud: { fallback: CLOSED_AUTH, shown: '{"mode": "required"}: nobody may do anything' },
+    onCloud: { fallback: CLOSED_AUTH, shown: "nobody may do anything" },
     json: true,
     secret: true,
   }),
