@@ -120,6 +120,7 @@ describeWhere(azureCloudMissing(), "the function app on Event Grid", () => {
           stringAttribute("topic", ACCOUNT),
           stringAttribute("subject", event.subject),
           stringAttribute("eventType", event.eventType),
+          stringAttribute("eventTime", AT),
           stringAttribute("dataVersion", ""),
           stringAttribute("metadataVersion", "1"),
         ],
@@ -156,7 +157,7 @@ describeWhere(azureCloudMissing(), "the function app on Event Grid", () => {
     const { message } = await storedAs(idOf(sent.at(-1)?.id as string));
     expect(Object.fromEntries(message.attributes.map(({ name, value }) => [name, value]))).toEqual({
       ...{ id: sent.at(-1)?.id, source: ACCOUNT, subject: sent.at(-1)?.subject, type: "Microsoft.Storage.BlobCreated", specversion: "1.0" },
-      ...{ traceparent: "00-ab-cd-01", sequence: "7", dataschema: "https://schema" },
+      ...{ time: AT, traceparent: "00-ab-cd-01", sequence: "7", dataschema: "https://schema" },
     });
   });
 

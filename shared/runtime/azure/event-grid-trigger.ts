@@ -25,6 +25,8 @@ const FIELDS = [
   "subject",
   "type",
   "eventType",
+  "time",
+  "eventTime",
   "dataVersion",
   "metadataVersion",
   "specversion",
@@ -64,7 +66,7 @@ export function messageOfEvent(
   };
 }
 
-const CLOUD_EVENT_FIELDS: ReadonlySet<string> = new Set([...FIELDS, "time", "eventTime", "data", "data_base64", "datacontenttype"]);
+const CLOUD_EVENT_FIELDS: ReadonlySet<string> = new Set([...FIELDS, "data", "data_base64", "datacontenttype"]);
 
 /** CloudEvents may carry attributes of their own. */
 function extensionsOf(event: Readonly<Record<string, unknown>>) {
