@@ -7,7 +7,7 @@ import { startAzureHost } from "../services/azure-host/host.ts";
 import { connectionStringOf } from "../services/azurite.ts";
 import { type FaultProxy, startFaultProxy } from "../services/fault-proxy.ts";
 import { startTcpGate, type TcpGate } from "../services/tcp-gate.ts";
-import { call, countOf, indexed, until } from "./support-azure.ts";
+import { call, countOf, flight, indexed, publishToServiceBus, until } from "./support-azure.ts";
 import {
   ENTITY,
   expectWhole,
@@ -52,6 +52,7 @@ describeWhere(azureCloudMissing(), "the function app on Service Bus, whose parts
     cloud = await startFaultCloud({
       pipelines: {
         ...queuePipelines(NAMES),
+        sessions: queuePipeline("sessions", {}, { sessions: true }),
         other: inContainer("other", "other"),
         homeless: inContainer("late-container", "homeless"),
         unindexed: late("unindexed"),
@@ -107,6 +108,23 @@ describeWhere(azureCloudMissing(), "the function app on Service Bus, whose parts
     expect(Math.max(...counts)).toBeLessThanOrEqual(1);
     expect(linesLike(log, /come again/)).toEqual([]);
   }, 90_000);
+
+  test("holds the lock of a session whose messages it handles for longer than that lasts", async () => {
+    storage.fail({ kind: "delay", delayMs: 2 * (ENTITY.lockMs as number) });
+    const log = logFromNow();
+    const ids = ["é".repeat(100), "b"];
+    const contents = Array.from({ length: 60 }, (_, i) => ({ ...flight(i), orderingKey: ids[i % 2] as string }));
+    const digests = await publishToServiceBus(cloud, "sessions", contents);
+    const counts: number[] = [];
+    await until("messages of both sessions to be settled", async () => {
+      counts.push(...(await cloud.serviceBus.messages("sessions")).map(({ deliveryCount }) => deliveryCount));
+      return (await deliveriesOf("sessions")).completed === contents.length;
+    });
+    storage.fail(null);
+    await expectWhole(cloud, "sessions", digests);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(1);
+    expect(linesLike(log, /come again/)).toEqual([]);
+  }, 120_000);
 
   test("indexes once what is delivered again because its locks were lost while it was handled", async () => {
     storage.fail({ kind: "delay", delayMs: 4_000 });

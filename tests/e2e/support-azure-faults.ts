@@ -19,8 +19,12 @@ export async function startFaultCloud(options: AzureCloudOptions): Promise<Azure
 }
 
 /** A pipeline of one name throughout: queue, pipeline and collection. */
-export function queuePipeline(name: string, more: Record<string, unknown> = {}): Record<string, unknown> {
-  return pipelineOf({ broker: "service-bus", topic: name, entity: "queue" }, name, { ...more });
+export function queuePipeline(
+  name: string,
+  more: Record<string, unknown> = {},
+  own: Record<string, unknown> = {},
+): Record<string, unknown> {
+  return pipelineOf({ broker: "service-bus", topic: name, entity: "queue", ...own }, name, { ...more });
 }
 
 /** Queue pipelines by their names. */

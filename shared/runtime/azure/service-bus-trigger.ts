@@ -16,7 +16,7 @@ import { settledBy } from "./settling.ts";
 
 /** App settings of this name, and those that begin with it, say how the platform reaches Service Bus. */
 const CONNECTION = "PERSISTOR_SERVICE_BUS";
-/** No lock of Service Bus is shorter than five seconds. */
+/** No lock of Service Bus is shorter than five seconds. A session does not say when its lock ends, so that is renewed this often. */
 const RENEW_EVERY_MS_AT_LEAST = 2_000;
 /** A batch that cannot be handled is held this long at most before it is given back: its locks go on meanwhile. */
 const GIVE_BACK_AFTER = { firstDelayMs: 1_000, maxDelayMs: 10_000 } as const;
@@ -25,6 +25,7 @@ const GIVE_BACK_AFTER = { firstDelayMs: 1_000, maxDelayMs: 10_000 } as const;
 export function registerServiceBus(process: FunctionProcess, reading: Reading): void {
   const { entity, sessions, deadLetterQueue, binding } = serviceBusSourceSettings.parse(reading.own ?? {});
   const isSdk = binding === "sdk";
+  const isOfSessions = sessions && !deadLetterQueue;
   const suffix = deadLetterQueue ? "/$DeadLetterQueue" : "";
   const place =
     entity === "queue"
@@ -38,11 +39,11 @@ export function registerServiceBus(process: FunctionProcess, reading: Reading): 
       name: "messages",
       connection: CONNECTION,
       cardinality: reading.isLongWork && isSdk ? "one" : "many",
-      isSessionsEnabled: sessions && !deadLetterQueue,
+      isSessionsEnabled: isOfSessions,
       ...place,
       ...how,
     },
-    handler: isSdk ? sdkHandler(process, reading) : classicHandler(process, reading),
+    handler: isSdk ? sdkHandler(process, reading, isOfSessions) : classicHandler(process, reading),
   });
   if (!isSdk) {
     process.log.warn("a Service Bus trigger with the classic binding loses types and some ids; binding sdk or drain loses none", {
@@ -55,11 +56,11 @@ export function registerServiceBus(process: FunctionProcess, reading: Reading): 
  * Settles each message by itself, and never fails: what is released, or cannot even be read, keeps its lock, and Service Bus delivers it again
  * when that ends. A batch that failed would come again at once, until all its deliveries are used up.
  */
-function sdkHandler(process: FunctionProcess, reading: Reading) {
+function sdkHandler(process: FunctionProcess, reading: Reading, isOfSessions: boolean) {
   const { clock, log, meter } = process;
   const openSettlement = openedOnce(async () => (await import("./settlement.ts")).createSettlement());
   const handleAll = async (bound: readonly BoundMessage[]): Promise<void> => {
-    const source = settledBy(await openSettlement(), log);
+    const source = settledBy(await openSettlement(), isOfSessions, log);
     const held = bound.flatMap((message) => readBound(message, reading, process));
     const deliveries = held.map(({ message, attempt, lockToken }): Delivery => ({ message, attempt, ackId: lockToken }));
     const handle = async (): Promise<void> => {
@@ -69,7 +70,8 @@ function sdkHandler(process: FunctionProcess, reading: Reading) {
       );
       await settle(source, deliveries, outcomes, meter);
     };
-    await handleUnderLease(deliveries, source, handle, process, renewEveryMs(held, clock.nowMs()));
+    const renewMs = isOfSessions ? RENEW_EVERY_MS_AT_LEAST : renewEveryMs(held, clock.nowMs());
+    await handleUnderLease(deliveries, source, handle, process, renewMs);
   };
   return (bound: readonly BoundMessage[]): Promise<void> =>
     handleAll(bound).catch((error) => log.error("messages of the Service Bus trigger cannot be handled", { ...fieldsOf(reading), error }));

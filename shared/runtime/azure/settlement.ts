@@ -7,11 +7,12 @@ import { PersistorError } from "../../core/errors.ts";
  * (https://github.com/Azure/azure-sdk-for-net, sdk/servicebus/Microsoft.Azure.WebJobs.Extensions.ServiceBus/src/Grpc/Proto/settlement.proto).
  */
 
-/** Settles messages by their lock tokens. Throws gRPC's error, also for a lock that was lost. */
+/** Settles messages by their lock tokens, and renews locks: of a session that of its own. Throws gRPC's error, also for a lock that was lost. */
 export interface Settlement {
   complete(lockToken: string): Promise<void>;
   abandon(lockToken: string): Promise<void>;
   renewLock(lockToken: string): Promise<void>;
+  renewSession(sessionId: string): Promise<void>;
 }
 
 const SERVICE = "Settlement";
@@ -24,6 +25,7 @@ export function createSettlement(commandLine: readonly string[] = process.argv.s
     complete: (lockToken) => call(client, "Complete", lockToken),
     abandon: (lockToken) => call(client, "Abandon", lockToken),
     renewLock: (lockToken) => call(client, "RenewMessageLock", lockToken),
+    renewSession: (sessionId) => call(client, "RenewSessionLock", sessionId),
   };
 }
 
@@ -40,15 +42,17 @@ function hostAddress(commandLine: readonly string[]): string {
 
 const TEXT = { type: "string" } as const;
 
-function call(client: Client, method: string, lockToken: string): Promise<void> {
+function call(client: Client, method: string, key: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = (error: ServiceError | null) => (error ? reject(error) : resolve());
     const deadline = Date.now() + CALL_MS;
-    client.makeUnaryRequest(`/${SERVICE}/${method}`, requestOf, () => undefined, lockToken, { deadline }, done);
+    client.makeUnaryRequest(`/${SERVICE}/${method}`, requestOf, () => undefined, key, { deadline }, done);
   });
 }
 
-/** A request whose first field is the lock token, a text of 36 characters (https://protobuf.dev/programming-guides/encoding/). */
-function requestOf(lockToken: string): Buffer {
-  return Buffer.from(`\x0a${String.fromCharCode(lockToken.length)}${lockToken}`, "latin1");
+/** A request whose first field is a text of less than 16,384 bytes (https://protobuf.dev/programming-guides/encoding/). */
+function requestOf(key: string): Buffer {
+  const bytes = Buffer.from(key);
+  const length = bytes.length < 0x80 ? [bytes.length] : [(bytes.length & 0x7f) | 0x80, bytes.length >> 7];
+  return Buffer.from([0x0a, ...length, ...bytes]);
 }
