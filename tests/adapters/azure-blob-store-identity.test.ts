@@ -1,69 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
-import { createServer, type IncomingHttpHeaders } from "node:http";
-import type { AddressInfo } from "node:net";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { BlobServiceClient } from "@azure/storage-blob";
-import { SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { open } from "../../shared/adapters/stores/azure-blob/adapter.ts";
 import type { ObjectStore } from "../../shared/core/ports/object-store.ts";
 import { describeWhere } from "../contract/support-ports.ts";
 import { type Azurite, type Certificate, certificateMissing, makeCertificate, startAzurite } from "../services/azurite.ts";
+import { type IdentityEndpoint, startIdentityEndpoint } from "../services/identity-endpoint.ts";
 
 const PLAIN = { contentType: "text/plain" };
-const HEADER = randomUUID();
-const TOKEN_KEY = new TextEncoder().encode("k".repeat(32));
-
-/** What an App Service offers to the code that runs in it: tokens of its identities. */
-interface IdentityEndpoint {
-  url: string;
-  asked: { query: URLSearchParams; headers: IncomingHttpHeaders }[];
-  /** What it answers from now on, in place of a token. */
-  refuseWith(status: number | undefined): void;
-  close(): Promise<void>;
-}
-
-async function startIdentityEndpoint(): Promise<IdentityEndpoint> {
-  const asked: IdentityEndpoint["asked"] = [];
-  let refusal: number | undefined;
-  const server = createServer(async (request, response) => {
-    const query = new URL(request.url ?? "", "http://localhost").searchParams;
-    asked.push({ query, headers: request.headers });
-    response.writeHead(refusal ?? 200, { "content-type": "application/json" });
-    if (refusal !== undefined) {
-      response.end(JSON.stringify({ statusCode: refusal, message: "No User Assigned or Delegated Managed Identity found" }));
-      return;
-    }
-    const token = await new SignJWT({})
-      .setProtectedHeader({ alg: "HS256" })
-      .setIssuer("https://sts.windows.net/test/")
-      .setAudience("https://storage.azure.com")
-      .setIssuedAt()
-      .setNotBefore("1m ago")
-      .setExpirationTime("1h")
-      .sign(TOKEN_KEY);
-    const expiresOn = Math.floor(Date.now() / 1000) + 3600;
-    response.end(
-      JSON.stringify({ access_token: token, expires_on: String(expiresOn), resource: query.get("resource"), token_type: "Bearer" }),
-    );
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/msi/token`,
-    asked,
-    refuseWith(status) {
-      refusal = status;
-    },
-    async close() {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
-
 describeWhere(certificateMissing(), "the store on Azure Blob Storage with an identity", () => {
   const trusted = getCACertificates("default");
   let certificate: Certificate;
@@ -76,13 +23,11 @@ describeWhere(certificateMissing(), "the store on Azure Blob Storage with an ide
     certificate = makeCertificate();
     setDefaultCACertificates([...trusted, certificate.pem]);
     azurite = await startAzurite({ certificate });
-    // One for all: the package remembers where it is.
     endpoint = await startIdentityEndpoint();
   });
   beforeEach(async () => {
     endpoint.asked.length = 0;
-    vi.stubEnv("IDENTITY_ENDPOINT", endpoint.url);
-    vi.stubEnv("IDENTITY_HEADER", HEADER);
+    for (const [name, value] of Object.entries(endpoint.env)) vi.stubEnv(name, value);
     container = `test-${randomUUID()}`;
     await BlobServiceClient.fromConnectionString(azurite.connectionString).createContainer(container);
   });
@@ -107,7 +52,7 @@ describeWhere(certificateMissing(), "the store on Azure Blob Storage with an ide
     expect((await Array.fromAsync(store.list(""))).map(({ key }) => key)).toEqual(["a"]);
     expect(endpoint.asked).toHaveLength(1);
     const [{ query, headers } = { query: new URLSearchParams(), headers: {} }] = endpoint.asked;
-    expect(headers["x-identity-header"]).toBe(HEADER);
+    expect(headers["x-identity-header"]).toBe(endpoint.env.IDENTITY_HEADER);
     expect(query.get("client_id")).toBe(clientId);
     expect(query.get("resource")).toBe("https://storage.azure.com");
   });
@@ -124,7 +69,7 @@ describeWhere(certificateMissing(), "the store on Azure Blob Storage with an ide
     const error = (await store.put("a", [Buffer.from("x")], PLAIN).catch((thrown: Error) => thrown)) as Error;
     expect(error).toMatchObject({ code: "store_unavailable", retryable: true, message: expect.stringContaining("no token could be had") });
     expect(error.message).toContain("PERSISTOR_AZURE_STORAGE__clientId");
-    expect(JSON.stringify([error.message, String(error.cause)])).not.toContain(HEADER);
+    expect(JSON.stringify([error.message, String(error.cause)])).not.toContain(endpoint.env.IDENTITY_HEADER);
     endpoint.refuseWith(undefined);
     expect(await store.put("a", [Buffer.from("x")], PLAIN)).toBe("created");
   });

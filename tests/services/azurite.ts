@@ -72,7 +72,7 @@ export function connectionStringOf({ account, key, url }: { account: string; key
   return `DefaultEndpointsProtocol=${new URL(url).protocol.slice(0, -1)};AccountName=${account};AccountKey=${key};BlobEndpoint=${url};`;
 }
 
-/** A certificate for 127.0.0.1 that nobody has signed but itself, and its key. */
+/** A certificate for 127.0.0.1, and for namespaces of Service Bus and Event Hubs, that nobody has signed but itself, and its key. */
 export interface Certificate {
   certFile: string;
   keyFile: string;
@@ -89,7 +89,7 @@ export function makeCertificate(): Certificate {
   const folder = mkdtempSync(join(tmpdir(), "azurite-certificate-"));
   const certFile = join(folder, "cert.pem");
   const keyFile = join(folder, "key.pem");
-  const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:*.servicebus.windows.net"];
   const kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
   execFileSync("openssl", ["req", ...kind, ...subject, "-keyout", keyFile, "-out", certFile], { stdio: "ignore" });
   return { certFile, keyFile, pem: readFileSync(certFile, "utf8"), remove: () => rmSync(folder, { recursive: true, force: true }) };

@@ -23,3 +23,15 @@ export async function azureCredential({ clientId, credential }: AzureIdentitySet
   }
   return clientId === undefined ? new ManagedIdentityCredential() : new ManagedIdentityCredential({ clientId });
 }
+
+/** Whether an error of this name says that no token could be had; `@azure/identity` is not loaded for this. */
+export function isOfCredential(name: unknown): boolean {
+  return (
+    typeof name === "string" && /^(CredentialUnavailable|AggregateAuthentication|Authentication|AuthenticationRequired)Error$/.test(name)
+  );
+}
+
+/** What to do where no token could be had: it may be had later. `variable`: what the names of the identity's settings begin with. */
+export function credentialRemedy(variable: string): string {
+  return `no token could be had; give the process an identity, or correct ${variable}__clientId and ${variable}__credential`;
+}

@@ -1,4 +1,5 @@
 import { BrokerError, type ErrorCode, errorText } from "../../../core/errors.ts";
+import { credentialRemedy, isOfCredential } from "../../support/azure-credential.ts";
 
 interface Verdict {
   code: ErrorCode;
@@ -11,6 +12,7 @@ const AWAY: Verdict = {
   retryable: true,
   remedy: "see that the namespace of PERSISTOR_EVENT_HUBS can be reached from here; the call may be repeated",
 };
+const WITHOUT_TOKEN: Verdict = { ...AWAY, remedy: credentialRemedy("PERSISTOR_EVENT_HUBS") };
 const DENIED: Verdict = {
   code: "access_denied",
   retryable: false,
@@ -43,9 +45,8 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
   DecodeError: REFUSED,
 };
 
-/** What a wrong connection string, or an identity that cannot be had, looks like. */
-const DENYING =
-  /CredentialUnavailable|AuthenticationRequired|AADSTS|ChainedTokenCredential|DefaultAzureCredential|InvalidSignature|Unauthorized/i;
+/** What a wrong connection string looks like. */
+const DENYING = /InvalidSignature|Unauthorized/i;
 
 /** A failed call as BrokerError; our own errors as they are. `doing`: gerund and object. */
 export function brokerErrorOf(error: unknown, doing: string): BrokerError {
@@ -72,7 +73,9 @@ function verdictOf(error: unknown): Verdict {
   for (const each of [error, ...nestedOf(error)]) {
     const found = VERDICTS[codeOf(each)];
     if (found) return found;
-    if (DENYING.test(`${(each as { name?: unknown } | null)?.name} ${codeOf(each)} ${errorText(each)}`)) return DENIED;
+    const { name } = (each ?? {}) as { name?: unknown };
+    if (isOfCredential(name)) return WITHOUT_TOKEN;
+    if (DENYING.test(`${name} ${codeOf(each)} ${errorText(each)}`)) return DENIED;
   }
   return AWAY;
 }

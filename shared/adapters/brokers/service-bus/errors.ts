@@ -1,5 +1,6 @@
 import type { AmqpError } from "rhea";
 import { BrokerError, type ErrorCode, errorText } from "../../../core/errors.ts";
+import { credentialRemedy, isOfCredential } from "../../support/azure-credential.ts";
 
 interface Verdict {
   code: ErrorCode;
@@ -12,6 +13,7 @@ const AWAY: Verdict = {
   retryable: true,
   remedy: "see that the namespace of PERSISTOR_SERVICE_BUS can be reached from here; the call may be repeated",
 };
+const WITHOUT_TOKEN: Verdict = { ...AWAY, remedy: credentialRemedy("PERSISTOR_SERVICE_BUS") };
 const DENIED: Verdict = {
   code: "access_denied",
   retryable: false,
@@ -48,9 +50,8 @@ const VERDICTS: Readonly<Record<string, Verdict>> = {
 
 /** Conditions of AMQP that say that no repetition helps. */
 const REFUSING = /amqp:not-allowed|amqp:not-implemented|InvalidOperation|NotImplemented|ArgumentError|InvalidField/i;
-/** What a wrong connection string, or an identity that cannot be had, looks like. */
-const DENYING =
-  /CredentialUnavailable|AuthenticationRequired|AADSTS|ChainedTokenCredential|DefaultAzureCredential|InvalidSignature|Unauthorized/i;
+/** What a wrong connection string looks like. */
+const DENYING = /InvalidSignature|Unauthorized/i;
 
 /** A failed call as BrokerError; our own errors as they are. `doing`: gerund and object. */
 export function brokerErrorOf(error: unknown, doing: string): BrokerError {
@@ -102,7 +103,9 @@ function verdictOf(error: unknown): Verdict {
   for (const each of [error, ...nestedOf(error)]) {
     const found = VERDICTS[codeOf(each)];
     if (found) return found;
-    const text = `${(each as { name?: unknown } | null)?.name} ${codeOf(each)} ${errorText(each)}`;
+    const { name } = (each ?? {}) as { name?: unknown };
+    if (isOfCredential(name)) return WITHOUT_TOKEN;
+    const text = `${name} ${codeOf(each)} ${errorText(each)}`;
     if (/EntityPath/.test(text)) return OF_ONE_ENTITY;
     if (DENYING.test(text)) return DENIED;
     if (REFUSING.test(text)) return REFUSED;

@@ -1,5 +1,6 @@
 import { errorText, StoreError } from "../../../core/errors.ts";
-import { CODE_REMEDIES, CREDENTIAL_REMEDY, NETWORK_REMEDIES, STATUS_REMEDIES } from "./remedies.ts";
+import { credentialRemedy, isOfCredential } from "../../support/azure-credential.ts";
+import { CODE_REMEDIES, NETWORK_REMEDIES, STATUS_REMEDIES } from "./remedies.ts";
 
 /** What failed: an answer (`status`), or no answer. */
 export interface Failure {
@@ -75,7 +76,7 @@ export function storeErrorOf(error: unknown, doing: string): StoreError {
 }
 
 function remedyOf({ status, code, message }: Failure): string {
-  if (isOfCredential(code)) return `${CREDENTIAL_REMEDY} (${message})`;
+  if (isOfCredential(code)) return `${credentialRemedy("PERSISTOR_AZURE_STORAGE")} (${message})`;
   const remedy = CODE_REMEDIES[code] ?? (status === undefined ? NETWORK_REMEDIES[code] : remedyOfStatus(status));
   if (remedy === undefined) return message || code;
   return status !== undefined && message ? `${remedy} (${message})` : remedy;
@@ -84,13 +85,6 @@ function remedyOf({ status, code, message }: Failure): string {
 function remedyOfStatus(status: number): string {
   if (status < 400) return foreign(`it answered ${status}`);
   return STATUS_REMEDIES[status] ?? `the server answered ${status}; ${status >= 500 ? "the call may be repeated" : "look at its reason"}`;
-}
-
-/** The names of the errors of `@azure/identity`, which is not loaded for this. */
-function isOfCredential(name: unknown): boolean {
-  return (
-    typeof name === "string" && /^(CredentialUnavailable|AggregateAuthentication|Authentication|AuthenticationRequired)Error$/.test(name)
-  );
 }
 
 /** The error itself holds the request, with its signature or token: only what tells the reason is passed on. */

@@ -47,6 +47,3 @@ export const NETWORK_REMEDIES: Readonly<Record<string, string>> = {
   ERR_STREAM_PREMATURE_CLOSE: CUT,
   ETIMEDOUT: "the server does not answer in time; look at the network, the call may be repeated",
 };
-
-export const CREDENTIAL_REMEDY =
-  "no token could be had; give the process an identity, or correct PERSISTOR_AZURE_STORAGE__clientId and PERSISTOR_AZURE_STORAGE__credential";
