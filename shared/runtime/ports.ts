@@ -148,9 +148,9 @@ function isBroker(kind: SourceKind): kind is BrokerName {
   return Object.hasOwn(brokers, kind);
 }
 
-/** The broker id of a source's messages. */
+/** The broker id of a source's messages: one that stands in a URL's path as it is, wherever the topic lies. */
 export function brokerIdOf({ id, topic }: PipelineSettings["source"]): string {
-  return id ?? topic;
+  return id ?? topic.replaceAll("/", "-");
 }
 
 function collectionsOf({ pipelines }: Settings): { name: string; pipelines: string[] }[] {

@@ -39,6 +39,24 @@ describe("a source of Service Bus", () => {
     expect(await server().counts(queue)).toMatchObject({ active: 0, locked: 0, deadLettered: 0 });
   });
 
+  test.each([{}, { sessions: true }])("reads, settles and finds the dead letters of what lies in folders, with %j", async (own) => {
+    const folder = freshTopic("Shop.Contracts");
+    const topic = `${folder}/Fault--${folder}/OrderPlaced--`;
+    await server().createTopic(topic, { archive: { maxDeliveryCount: 1, requiresSession: "sessions" in own } });
+    const broker = await openBroker();
+    const open = (more = {}) => broker.openSource({ id: "id", topic, subscription: "archive", own: { ...own, ...more } });
+    await publish(topic, [messageOf("m0", { orderingKey: "s" }), messageOf("m1", { orderingKey: "s" })]);
+    const source = await open();
+    const [first, second] = (await receiveAll(source, 2)) as [Delivery, Delivery];
+    expect([first, second].map(({ message }) => message.topic)).toEqual([topic, topic]);
+    expect(await source.acknowledge([first])).toBe(1);
+    await source.release([second], 0);
+    const dead = await open({ deadLetterQueue: true });
+    const again = await receiveAll(dead, 1);
+    expect(texts(again)).toEqual(["m1"]);
+    expect(await dead.acknowledge(again)).toBe(1);
+  });
+
   test("comes to the dead-letter queue only past the delivery limit, with rising attempts before", async () => {
     const queue = await queueOf({ maxDeliveryCount: 5 });
     await publish(queue, ["m0"]);
@@ -276,7 +294,8 @@ describe("what keeps a source from Service Bus", () => {
 
   test("is refused at the opening: names that are none, and settings that are unknown", async () => {
     const broker = await openBroker();
-    await expect(broker.openSource({ id: "x", topic: "a/b", subscription: "s" })).rejects.toMatchObject({ code: "refused" });
+    await expect(broker.openSource({ id: "x", topic: "a//b", subscription: "s" })).rejects.toMatchObject({ code: "refused" });
+    await expect(broker.openSource({ id: "x", topic: "a", subscription: "s/t" })).rejects.toMatchObject({ code: "refused" });
     await expect(broker.openSource({ id: "x", topic: "a", subscription: "" })).rejects.toMatchObject({ code: "refused" });
     const own = { entity: "queue", session: true };
     await expect(broker.openSource({ id: "x", topic: "a", subscription: "", own })).rejects.toMatchObject({ code: "settings_invalid" });

@@ -407,7 +407,8 @@ await describeAdapters("broker", "brokers", Object.keys(brokers), (harness) => {
   });
 
   test("refuses names that are none, naming the rule", async () => {
-    for (const topic of ["", "../x", "a/b", "-a", "a b", "ü", "x".repeat(256), "a\u0000"]) {
+    const withSlash = fixture.gaps?.["names without slashes"] === undefined ? "a/b" : "a//b";
+    for (const topic of ["", "../x", withSlash, "/a", "a/", "-a", "a b", "ü", "x".repeat(261), "a\u0000"]) {
       await expect(broker.publisher.publish(topic, [messageOf("x")])).rejects.toMatchObject({ code: "refused", retryable: false });
     }
   });

@@ -51,6 +51,8 @@ export type BrokerGap =
   | "taking ahead"
   /** What a source holds stays its own when it is closed. */
   | "held over a close"
+  /** A name has no slash in it. */
+  | "names without slashes"
   /** Whoever knows a delivery may settle it. */
   | "settling for another"
   /** Messages have ordering keys. */

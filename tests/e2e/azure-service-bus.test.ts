@@ -17,6 +17,8 @@ import {
 } from "./support-azure.ts";
 
 const FLIGHTS = 100_000;
+/** As frameworks of .NET name their topics. */
+const IN_FOLDER = "Shop.Contracts/Fault--Shop.Contracts/Placed--";
 
 describeWhere(azureCloudMissing(), "the function app on Service Bus", () => {
   let cloud: AzureCloud;
@@ -25,8 +27,11 @@ describeWhere(azureCloudMissing(), "the function app on Service Bus", () => {
   beforeAll(async () => {
     await ensureBundles();
     cloud = await startAzureCloud({
-      pipelines: { flights: pipelineOf({ broker: "service-bus", topic: "flights", subscription: "archive" }, "flights") },
-      destinations: { replay: { broker: "service-bus", topic: "replay" } },
+      pipelines: {
+        flights: pipelineOf({ broker: "service-bus", topic: "flights", subscription: "archive" }, "flights"),
+        placed: pipelineOf({ broker: "service-bus", topic: IN_FOLDER, subscription: "archive" }, "placed"),
+      },
+      destinations: { replay: { broker: "service-bus", topic: "replay" }, deep: { broker: "service-bus", topic: "deep/replay" } },
     });
   }, 180_000);
   afterAll(() => cloud?.stop());
@@ -68,5 +73,22 @@ describeWhere(azureCloudMissing(), "the function app on Service Bus", () => {
     expect(await amounts({ "additional_metadata.amount": { $gt: 50 } })).toEqual([70_000_000_000, 99]);
     expect(await amounts({ "additional_metadata.amount": { $lt: 20 } })).toEqual([-3, 12.5]);
     expect(await amounts({ "additional_metadata.amount": 99, "additional_metadata.unit": "EUR" })).toEqual([99]);
+  }, 120_000);
+
+  test("stores, finds and sends again what lies in folders", async () => {
+    const sent = await publishToServiceBus(
+      cloud,
+      IN_FOLDER,
+      Array.from({ length: 20 }, (_, i) => flight(i)),
+    );
+    await indexed(cloud, "placed", sent.length);
+    const brokerId = IN_FOLDER.replaceAll("/", "-");
+    const found = await stored(cloud, `raw/${encodeURIComponent(IN_FOLDER)}/`);
+    expect(found.map(({ digest }) => digest).sort()).toEqual(sent.toSorted());
+    const { status, body } = await call(cloud, "GET", `/api/indexer/range/placed/${brokerId}?limit=5`);
+    expect([status, body.messages.length]).toEqual([200, 5]);
+    const { summary } = await resubmitted(cloud, "range/placed?topic=deep", { broker_id: brokerId });
+    expect(summary).toMatchObject({ published_count: sent.length, verified_count: sent.length });
+    expect((await receivedFromServiceBus(cloud, "deep/replay", sent.length)).map(({ digest }) => digest).sort()).toEqual(sent.toSorted());
   }, 120_000);
 });

@@ -120,6 +120,40 @@ describe("settings of a function app on Azure", () => {
     expect(faultsOf(environmentOf(fromServiceBus, work("event-hubs")))).toEqual([]);
   });
 
+  it("take topics that lie in folders at Service Bus, and at no other broker", () => {
+    const topic = "Shop.Contracts/OrderPlaced--v2--";
+    const at = (broker: string) => {
+      const beside = { index: { broker, topic, collection: "orders" }, deadLetter: { broker, topic: "dead/letters" } };
+      const reads = { dead: pipeline({ broker, topic: "dead/letters" }) };
+      return environmentOf(
+        { orders: pipeline({ broker, topic: "a/b" }, beside), ...reads },
+        {
+          ...CONNECTIONS,
+          PERSISTOR_DESTINATIONS: JSON.stringify({ again: { broker, topic } }),
+          PERSISTOR_WORK_TOPIC: JSON.stringify({ broker, topic: "work/items" }),
+        },
+      );
+    };
+    expect(faultsOf(at("service-bus"))).toEqual([]);
+    expect(readSettings(at("service-bus"), "azure").pipelines["orders"]?.source.subscription).toBe("a-b-persistor");
+    const places = [
+      "PERSISTOR_PIPELINES.orders.source",
+      "PERSISTOR_PIPELINES.orders.index",
+      "PERSISTOR_PIPELINES.orders.deadLetter",
+      "PERSISTOR_PIPELINES.dead.source",
+      "PERSISTOR_DESTINATIONS.again",
+      "PERSISTOR_WORK_TOPIC",
+    ];
+    expect(faultsOf(at("event-hubs"))).toEqual(
+      places.map((place) => `${place}.topic: has a slash, which only a name at Service Bus may have`),
+    );
+    for (const none of ["/a", "a/", "a//b", "a/../b", "a/$management"]) {
+      expect(faultsOf(environmentOf({ orders: pipeline({ broker: "service-bus", topic: none }) }))).toEqual([
+        expect.stringContaining("must be a topic's name"),
+      ]);
+    }
+  });
+
   it("refuse schedules that are none, and times out of bounds", () => {
     const schedules = ["0 * * * *", "every minute", "0 * * * * * *", "0 * * * * ;"];
     for (const PERSISTOR_PULL_SCHEDULE of schedules) {

@@ -3,9 +3,14 @@ import type { InputFault } from "../../core/errors.ts";
 import { errorText } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
 import { nameSchema } from "./names.ts";
-import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, topicKey } from "./pipelines.ts";
+import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, type SourceKind, topicKey } from "./pipelines.ts";
 
 export type Pipelines = Readonly<Record<string, PipelineSettings>>;
+
+interface Topic {
+  broker: SourceKind;
+  topic: string;
+}
 
 /** The parts of one machine keep what they hold in its memory and on its disk, which a function loses. */
 export function* localParts(
@@ -49,6 +54,27 @@ export function* untriggeredFaults(
     if (index && !isToldOf && !brokers.includes(index.broker)) yield { path: `${variable}.${name}.index.broker`, message };
   }
   if (workTopic && !brokers.includes(workTopic.broker)) yield { path: "PERSISTOR_WORK_TOPIC.broker", message };
+}
+
+const SLASH = { message: "has a slash, which only a name at Service Bus may have" };
+
+/** Names that lie in folders at a broker that has none. */
+export function* slashFaults(
+  variable: string,
+  pipelines: Pipelines,
+  destinations: Readonly<Record<string, Topic>>,
+  workTopic: Topic | undefined,
+): Generator<InputFault> {
+  const isWrong = (topic: Topic | undefined) => topic !== undefined && topic.broker !== "service-bus" && topic.topic.includes("/");
+  for (const [name, pipeline] of Object.entries(pipelines)) {
+    for (const part of ["source", "index", "deadLetter"] as const) {
+      if (isWrong(pipeline[part])) yield { path: `${variable}.${name}.${part}.topic`, ...SLASH };
+    }
+  }
+  for (const [name, destination] of Object.entries(destinations)) {
+    if (isWrong(destination)) yield { path: `PERSISTOR_DESTINATIONS.${name}.topic`, ...SLASH };
+  }
+  if (isWrong(workTopic)) yield { path: "PERSISTOR_WORK_TOPIC.topic", ...SLASH };
 }
 
 /** Kafka that is used and of which nothing is said. */

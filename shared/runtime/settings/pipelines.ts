@@ -4,14 +4,21 @@ import { nameSchema, names } from "./names.ts";
 import { ownFieldsOf } from "./own-fields.ts";
 import { ownStoreSettings, type StoreKind, storeSchema } from "./stores.ts";
 
+/** Those of Service Bus may lie in folders. */
 export const topicSchema = z
   .string()
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9._~+%-]{0,254}$/, "must be a topic's name: letters, digits and -_.~+%, at most 255");
+  .regex(
+    /^(?=.{1,260}$)[A-Za-z0-9_][A-Za-z0-9._~+%-]*(\/[A-Za-z0-9_][A-Za-z0-9._~+%-]*)*$/,
+    "must be a topic's name: letters, digits and -_.~+%, at most 260; at Service Bus also slashes between them",
+  );
 
-/** Like a topic's name, but that Event Hubs has a consumer group `$Default`. */
-const subscriptionSchema = z.union([topicSchema, z.string().regex(/^\$Default$/i)], {
-  error: "must be a subscription's name: letters, digits and -_.~+%, at most 255, or $Default",
-});
+/** Event Hubs has a consumer group `$Default`. */
+const subscriptionSchema = z
+  .string()
+  .regex(
+    /^([A-Za-z0-9_][A-Za-z0-9._~+%-]{0,254}|\$Default)$/i,
+    "must be a subscription's name: letters, digits and -_.~+%, at most 255, or $Default",
+  );
 
 const EMBEDDED = "embedded";
 
@@ -40,20 +47,20 @@ const sourceSchema = z
     subscription: subscriptionSchema
       .optional()
       .describe(
-        "Subscription of that topic; at Kafka and Event Hubs the consumer group. Default: `persistor` at the embedded broker, elsewhere the topic's name and `-persistor`.",
+        "Subscription of that topic; at Kafka and Event Hubs the consumer group. Default: `persistor` at the embedded broker, elsewhere the topic's name, its slashes as dashes, and `-persistor`.",
       ),
     id: z
       .string()
       .min(1)
       .max(200)
       .optional()
-      .describe("Becomes `broker_id`, the first part of each message's identity. Default: the topic's name."),
+      .describe("Becomes `broker_id`, the first part of each message's identity. Default: the topic's name, its slashes as dashes."),
     ...ownSource.shape,
   })
   .superRefine((source, context) => ownSource.check(source.broker, source, context))
   .transform((source) => ({
     ...source,
-    subscription: source.subscription ?? (source.broker === EMBEDDED ? "persistor" : `${source.topic}-persistor`),
+    subscription: source.subscription ?? (source.broker === EMBEDDED ? "persistor" : `${source.topic.replaceAll("/", "-")}-persistor`),
   }))
   .describe("Where the messages come from.");
 

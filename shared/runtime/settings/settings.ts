@@ -3,7 +3,7 @@ import type { z } from "zod";
 import type { AdapterSettings } from "../../adapters/registry.ts";
 import { errorText, type InputFault, PersistorError } from "../../core/errors.ts";
 import { azureConnectionFaults, brokerUsers, functionNameFaults, kafkaTriggerFaults } from "./azure-checks.ts";
-import { faultsTogether, localParts, missingKafka, pushingFaults, untriggeredFaults } from "./checks.ts";
+import { faultsTogether, localParts, missingKafka, pushingFaults, slashFaults, untriggeredFaults } from "./checks.ts";
 import { DECLARATIONS, type Declaration, type SettingName } from "./declarations.ts";
 import { type PipelineSettings, pipelinesSchema, withBrokers, withDeadLetterPipelines } from "./pipelines.ts";
 
@@ -81,6 +81,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   if (host === "azure" && read.PERSISTOR_KAFKA)
     faults.push(...kafkaTriggerFaults(variable, pipelines, read.PERSISTOR_KAFKA, read.PERSISTOR_KAFKA_TRIGGER_PASSWORD !== undefined));
   faults.push(...pushingFaults(variable, pipelines, host === "azure"));
+  faults.push(...slashFaults(variable, pipelines, read.PERSISTOR_DESTINATIONS ?? {}, read.PERSISTOR_WORK_TOPIC));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));
   if (faults.length > 0) throw new SettingsError(faults);
   const whole = withDeadLetterPipelines(pipelines, read.PERSISTOR_STORES);

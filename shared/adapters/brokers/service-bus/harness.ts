@@ -39,6 +39,7 @@ export const harness: BrokerHarness = {
         "own properties": "Service Bus gives each message an id where it has none",
         "ordering keys": "only sessions keep the order of keys, and they take no message without a key",
         "taking ahead": "a source receives before it is asked, and giving back counts as a delivery",
+        "names without slashes": "topics and queues may lie in folders",
         "held over a close": "what a source did not settle is given back when it closes",
       },
       async reopen() {

@@ -1,13 +1,13 @@
 import { BrokerError } from "../../../core/errors.ts";
 
-const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9])?$/;
+/** Topics and queues may lie in folders, as those of several frameworks do. */
+const ENTITY = /^(?=.{1,260}$)[A-Za-z0-9_][A-Za-z0-9._~-]*(?:\/[A-Za-z0-9_][A-Za-z0-9._~-]*)*$/;
+const SUBSCRIPTION = /^(?=.{1,50}$)[A-Za-z0-9_][A-Za-z0-9._~-]*$/;
 
 /** Throws BrokerError `refused` where this is no name of a topic, queue or subscription. */
 export function checkName(what: "topic or queue" | "subscription", name: string): void {
-  const most = what === "subscription" ? 50 : 255;
-  if (NAME.test(name) && name.length <= most) return;
-  throw new BrokerError(
-    "refused",
-    `using ${what} ${JSON.stringify(name.slice(0, 80))} of Service Bus: a name has letters, digits and ._- between letters or digits, at most ${most}`,
-  );
+  const isSubscription = what === "subscription";
+  if ((isSubscription ? SUBSCRIPTION : ENTITY).test(name)) return;
+  const rule = isSubscription ? "letters, digits and ._-~, at most 50" : "letters, digits and ._-~, slashes between them, at most 260";
+  throw new BrokerError("refused", `using ${what} ${JSON.stringify(name.slice(0, 80))} of Service Bus: a name has ${rule}`);
 }
