@@ -127,12 +127,23 @@ describeWhere(azureCloudMissing(), "the HTTP APIs of the function app", () => {
     const headers = { "x-functions-key": FUNCTION_KEY };
     expect(await (await ask("/api/healthz", headers)).json()).toEqual({ status: "ok" });
     expect((await ask("/api/readyz", headers)).status).toBe(200);
-    const description = (await (await ask("/api/openapi.json", headers)).json()) as { openapi: string; paths: object };
-    expect(description.openapi).toBe("3.1.1");
-    expect(Object.keys(description.paths)).toContain("/indexer/query/{collection}");
+    const description = (await (await ask("/api/openapi.json", headers)).json()) as {
+      openapi: string;
+      servers: unknown;
+      paths: Record<string, Record<string, unknown>>;
+    };
+    expect(description).toMatchObject({ openapi: "3.1.1", servers: [{ url: "/api" }] });
+    const paths = Object.keys(description.paths);
+    expect(paths).toEqual(expect.arrayContaining(["/indexer/query/{collection}", "/maintenance", "/maintenance/{id}", "/readyz"]));
+    for (const path of paths.filter((each) => description.paths[each]?.["get"])) {
+      const here = path.replace("{collection}", "flights").replace(/\{\w+\}/g, "none");
+      const answer = await ask(`/api${here}`, headers);
+      expect([path, answer.headers.get("content-type")]).toEqual([path, expect.stringContaining("json")]);
+      expect(await answer.text()).not.toContain("nothing at this path");
+    }
   });
 
-  test("say which part is away, and come back with it", async () => {
+  test("say which part is away", async () => {
     await indexed(cloud, "flights", MESSAGES);
     const { mongo } = cloud;
     await mongo.stop();

@@ -96,7 +96,9 @@ describe("the function app, by its settings,", () => {
       "  PERSISTOR_PIPELINES.orders.index.broker: must be another broker: Azure's Kafka trigger does not do OAUTHBEARER",
     );
     const byCertificate = JSON.stringify({ brokers: ["k:9"], tls: { ca: "x" } });
-    const other = consoleOf(await startWith({ orders: classic }, { PERSISTOR_KAFKA: byCertificate })).join("\n");
+    const PERSISTOR_WORK_TOPIC = JSON.stringify({ broker: "kafka", topic: "work" });
+    const other = consoleOf(await startWith({ orders: classic }, { PERSISTOR_KAFKA: byCertificate, PERSISTOR_WORK_TOPIC })).join("\n");
+    expect(other).toContain("  PERSISTOR_WORK_TOPIC.broker: must be another broker: Azure's Kafka trigger takes no certificates and names");
     expect(other).toContain(
       "  PERSISTOR_PIPELINES.orders.source.binding: must be drain: Azure's Kafka trigger takes no certificates and names",
     );

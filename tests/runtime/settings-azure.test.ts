@@ -95,6 +95,24 @@ describe("settings of a function app on Azure", () => {
     expect(of({ broker: "service-bus", binding: "push" })).toEqual([expect.stringContaining("orders.source.binding")]);
   });
 
+  it("tell each broker what it takes at most, and which destinations keep what", () => {
+    const more = { ...CONNECTIONS, PERSISTOR_SERVICE_BUS_MAX_MESSAGE_BYTES: "5000000", PERSISTOR_EVENT_HUBS_MAX_MESSAGE_BYTES: "200000" };
+    const { adapters } = readSettings(environmentOf(fromServiceBus, more), "azure");
+    expect(adapters["service-bus"]).toMatchObject({ maxMessageBytes: 5_000_000 });
+    expect(adapters["event-hubs"]).toMatchObject({ maxMessageBytes: 200_000 });
+    const to = (broker: string, own: object) =>
+      faultsOf(
+        environmentOf(fromServiceBus, {
+          ...CONNECTIONS,
+          PERSISTOR_DESTINATIONS: JSON.stringify({ again: { broker, topic: "again", ...own } }),
+        }),
+      );
+    expect(to("event-hubs", { keep: ["partition"] })).toEqual([]);
+    expect(to("service-bus", { keep: ["partition"] })).toEqual([expect.stringMatching(/again\.keep: is no setting of a destination/)]);
+    expect(to("event-hubs", { keep: ["timestamp"] })).toEqual([expect.stringContaining("again.keep")]);
+    expect(to("event-grid", {})).toEqual([expect.stringContaining("again.broker")]);
+  });
+
   it("let Event Grid push to functions on Azure alone, with its records at a broker that takes them", () => {
     const beside = { index: { broker: "service-bus", collection: "orders" }, deadLetter: { broker: "service-bus" } };
     expect(faultsOf(environmentOf({ orders: pipeline({ broker: "event-grid" }, beside) }))).toEqual([]);

@@ -13,7 +13,7 @@ export interface AzureCloudOptions {
   /** As for `PERSISTOR_PIPELINES`. */
   pipelines: Readonly<Record<string, unknown>>;
   /** As for `PERSISTOR_DESTINATIONS`; topics at Service Bus are made, each with a subscription `check`. */
-  destinations?: Readonly<Record<string, { broker: string; topic: string }>>;
+  destinations?: Readonly<Record<string, { broker: string; topic: string; keep?: readonly string[] }>>;
   /** More app settings. */
   environment?: Readonly<Record<string, string>>;
   /** Of all queues and subscriptions. */
@@ -154,6 +154,7 @@ async function makeEntities(server: ServiceBusServer, settings: Settings, { enti
     if (broker === "event-hubs") join(topic, CHECK_SUBSCRIPTION);
   }
   if (workTopic?.broker === "service-bus") subscribe(workTopic.topic, WORKER_SUBSCRIPTION);
+  if (workTopic?.broker === "event-hubs") join(workTopic.topic, WORKER_SUBSCRIPTION);
   for (const [topic, subscriptions] of topics) await server.createTopic(topic, subscriptions);
   for (const [hub, groups] of hubs) await server.createEventHub(hub, { partitions, consumerGroups: groups });
 }

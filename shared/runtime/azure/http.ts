@@ -55,10 +55,27 @@ async function requestOf(request: HttpRequest, root: Root): Promise<{ asked: Req
   return { asked: new Request(url, { method: request.method, headers, ...(body && body.byteLength > 0 && { body }) }), base };
 }
 
+/** The answer, with the paths that lead here. */
 async function responseOf(response: Response, root: Root, base: string): Promise<HttpResponseInit> {
   const headers = Object.fromEntries(response.headers);
   const { location } = headers;
-  if (location?.startsWith(ROOTS[root])) headers["location"] = `${base}/${root}${location.slice(ROOTS[root].length)}`;
+  if (location !== undefined) headers["location"] = base + pathHere(location);
+  if (root === "openapi.json" && response.ok) return { headers, jsonBody: describedHere((await response.json()) as Description, base) };
   const body = Buffer.from(await response.arrayBuffer());
   return { status: response.status, headers, ...(body.length > 0 && { body }) };
+}
+
+interface Description {
+  paths: Readonly<Record<string, unknown>>;
+}
+
+function describedHere({ paths, ...description }: Description, base: string) {
+  const here = Object.entries(paths).map(([path, item]) => [pathHere(path), item]);
+  return { ...description, servers: [{ url: base }], paths: Object.fromEntries(here) };
+}
+
+/** A path of the API as it is on Azure, behind its base. */
+function pathHere(path: string): string {
+  const [root, inside = ""] = Object.entries(ROOTS).find(([, start]) => path.startsWith(start)) ?? [];
+  return root === undefined ? path : `/${root}${path.slice(inside.length)}`;
 }

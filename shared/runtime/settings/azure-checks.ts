@@ -87,17 +87,19 @@ export function brokerUsers(
 export function* kafkaTriggerFaults(
   variable: string,
   pipelines: Pipelines,
+  workTopic: { broker: BrokerKind } | undefined,
   { sasl, tls }: KafkaSettings,
   hasTriggerPassword: boolean,
 ): Generator<InputFault> {
   const lacking =
     sasl?.mechanism === "OAUTHBEARER" ? "does not do OAUTHBEARER" : typeof tls === "object" ? "takes no certificates and names" : undefined;
-  let isUsed = false;
+  const trigger = `Azure's Kafka trigger ${lacking}`;
+  let isUsed = workTopic?.broker === "kafka";
+  if (isUsed && lacking !== undefined) yield { path: "PERSISTOR_WORK_TOPIC.broker", message: `must be another broker: ${trigger}` };
   for (const [name, { source, index }] of Object.entries(pipelines)) {
     const isClassic = source.broker === "kafka" && (source as { binding?: string }).binding === "classic";
     isUsed ||= isClassic || index?.broker === "kafka";
     if (lacking === undefined) continue;
-    const trigger = `Azure's Kafka trigger ${lacking}`;
     if (isClassic) yield { path: `${variable}.${name}.source.binding`, message: `must be drain: ${trigger}` };
     if (index?.broker === "kafka") yield { path: `${variable}.${name}.index.broker`, message: `must be another broker: ${trigger}` };
   }

@@ -267,10 +267,11 @@ export const DECLARATIONS = {
     json: true,
   }),
   PERSISTOR_CURSOR_SECRET: declare({
-    doc: "Key that signs paging cursors, at least 32 characters. By default one is made and kept in the data folder.",
+    doc: "Key that signs paging cursors, at least 32 characters. The local host makes one by default and keeps it in the data folder.",
     schema: z.string().min(32).optional(),
     fallback: undefined,
     shown: "made at the first start",
+    onCloud: { fallback: undefined, shown: "none, the APIs need it" },
     secret: true,
   }),
   PERSISTOR_ALLOWED_HOSTS: declare({

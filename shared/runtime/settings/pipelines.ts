@@ -75,7 +75,7 @@ const batchSchema = z
       .min(0)
       .max(600_000)
       .default(10_000)
-      .describe("Longest wait for a fuller batch, in milliseconds, where the source is pulled."),
+      .describe("Longest wait for a fuller batch, in milliseconds, where the local host pulls; functions that drain wait 2 seconds."),
     triggerMaxWaitMs: z
       .int()
       .min(0)

@@ -78,8 +78,10 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     faults.push(...localParts(variable, pipelines, read.PERSISTOR_STORES, read.PERSISTOR_INDEX));
     faults.push(...untriggeredFaults(variable, pipelines, read.PERSISTOR_WORK_TOPIC, host));
   }
-  if (host === "azure" && read.PERSISTOR_KAFKA)
-    faults.push(...kafkaTriggerFaults(variable, pipelines, read.PERSISTOR_KAFKA, read.PERSISTOR_KAFKA_TRIGGER_PASSWORD !== undefined));
+  if (host === "azure" && read.PERSISTOR_KAFKA) {
+    const hasPassword = read.PERSISTOR_KAFKA_TRIGGER_PASSWORD !== undefined;
+    faults.push(...kafkaTriggerFaults(variable, pipelines, read.PERSISTOR_WORK_TOPIC, read.PERSISTOR_KAFKA, hasPassword));
+  }
   faults.push(...pushingFaults(variable, pipelines, host === "azure"));
   faults.push(...slashFaults(variable, pipelines, read.PERSISTOR_DESTINATIONS ?? {}, read.PERSISTOR_WORK_TOPIC));
   if (faults.length === 0) faults.push(...faultsTogether(variable, pipelines, read.PERSISTOR_STORES));

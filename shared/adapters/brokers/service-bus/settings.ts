@@ -30,7 +30,7 @@ export const serviceBusSourceSettings = z.strictObject({
     .enum(["sdk", "drain", "classic"])
     .default("sdk")
     .describe(
-      "How a function app gets the messages: `sdk` by a trigger with the exact message; `drain` by a timer, in large batches; `classic` by a trigger that loses types and some ids, without a preview library.",
+      "How a function app gets the messages: `sdk` by a trigger with the exact message; `drain` by a timer, in large batches; `classic` by a trigger that loses types and some ids, without a preview of the platform's.",
     ),
 });
 
