@@ -3,7 +3,7 @@ import type { Pipeline } from "../core/pipeline.ts";
 import type { Delivery, Source } from "../core/ports/source.ts";
 import { invocation } from "./invocation.ts";
 import type { Ports } from "./ports.ts";
-import { pull } from "./pull.ts";
+import { type DrainedWhen, pull } from "./pull.ts";
 import { settle } from "./settle.ts";
 
 export interface PersistSourceOptions {
@@ -12,7 +12,7 @@ export interface PersistSourceOptions {
   /** Default: the pipeline's. */
   maxWaitMs?: number;
   /** As for `pull`. */
-  untilDrained?: boolean;
+  until?: DrainedWhen;
 }
 
 /** What became of the messages that were pulled. */
@@ -22,7 +22,7 @@ export type PersistCounts = Record<Outcome["kind"], number> & { batches: number 
 const BATCHES_IN_FLIGHT = 2;
 const BATCH_LIMIT_MS = 60_000;
 
-/** Persists what a source delivers, batch by batch, and settles it. Returns what became of it all; throws where `untilDrained` and the source fails. */
+/** Persists what a source delivers, batch by batch, and settles it. Returns what became of it all; throws where it is drained and the source fails. */
 export async function persistSource(
   pipeline: Pipeline,
   source: Source,
@@ -30,7 +30,7 @@ export async function persistSource(
   options: PersistSourceOptions,
 ): Promise<PersistCounts> {
   const { clock, log, meter, settings } = ports;
-  const { signal, untilDrained } = options;
+  const { signal, until } = options;
   const { maxMessages, maxBytes } = pipeline.batch;
   const maxWaitMs = options.maxWaitMs ?? settings.pipelines[pipeline.name]?.batch.maxWaitMs ?? 0;
   const counts: PersistCounts = { batches: 0, stored: 0, "dead-lettered": 0, released: 0 };
@@ -56,7 +56,7 @@ export async function persistSource(
     state: ports.sources.of(pipeline.name),
     meter,
     signal,
-    untilDrained,
+    until,
   });
   return counts;
 }

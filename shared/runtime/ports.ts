@@ -20,7 +20,14 @@ import type { Source } from "../core/ports/source.ts";
 import type { WorkItems } from "../core/ports/work-items.ts";
 import type { FlushedMeter } from "./invocation.ts";
 import { openedOnce } from "./opened-once.ts";
-import { ownDestinationSettings, ownSourceSettings, type PipelineSettings, type SourceKind, topicKey } from "./settings/pipelines.ts";
+import {
+  ownDestinationSettings,
+  ownSourceSettings,
+  type PipelineSettings,
+  readKey,
+  type SourceKind,
+  topicKey,
+} from "./settings/pipelines.ts";
 import type { Settings } from "./settings/settings.ts";
 import { ownStoreSettings, type StoreKind } from "./settings/stores.ts";
 import { createSourceStates, type SourceStates } from "./source-states.ts";
@@ -208,6 +215,6 @@ async function openPipeline(
     batch,
     index: index && { ...(await target(index)), collection: index.collection },
     deadLetter: deadLetter && (await target(deadLetter)),
-    isDeadLetters: deadLetters.includes(topicKey(source)),
+    isDeadLetters: deadLetters.includes(readKey(source)),
   };
 }

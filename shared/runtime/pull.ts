@@ -20,11 +20,14 @@ export interface PullOptions {
   meter: Meter;
   signal: AbortSignal;
   /**
-   * Ends behind the first batch that is nearly empty after its whole wait, and throws what receiving throws: what waited has come then, and what
-   * comes now is worth a batch later. Default: goes on until `signal` aborts.
+   * Ends behind the first batch that is `nearly-empty`, or `empty`, after its whole wait, and throws what receiving throws. `nearly-empty`: what
+   * waited has come then, and what comes now is worth a batch later; `empty`: for a source that is slow with whatever it has. Default: goes on until
+   * `signal` aborts.
    */
-  untilDrained?: boolean;
+  until?: DrainedWhen;
 }
+
+export type DrainedWhen = "nearly-empty" | "empty";
 
 const FAILURE_WAIT_MS = 1_000;
 /** Of a full batch. A slow source may have much more, and yet not fill a batch in its time. */
@@ -32,11 +35,11 @@ const NEARLY_EMPTY = 0.1;
 
 /** Pulls batches and hands them over until `signal` aborts, then waits for those under way. Failures are logged and waited out. */
 export async function pull(options: PullOptions): Promise<void> {
-  const { source, clock, state, signal, untilDrained = false } = options;
+  const { source, clock, state, signal, until } = options;
   const running = new Set<Promise<void>>();
   try {
     // What a source has to do before its first message, such as joining a group, is no waiting for messages.
-    if (untilDrained) await source.receive({ ...options.receive, maxMessages: 0, signal });
+    if (until) await source.receive({ ...options.receive, maxMessages: 0, signal });
     while (!signal.aborted) {
       if (running.size >= options.batchesInFlight) {
         await Promise.race(running);
@@ -47,14 +50,14 @@ export async function pull(options: PullOptions): Promise<void> {
         const deliveries = await source.receive({ ...options.receive, signal });
         state.succeeded();
         const hasWaited = clock.nowMs() - startedMs >= options.receive.maxWaitMs;
-        const isDrained = untilDrained && hasWaited && isNearlyEmpty(deliveries, options.receive);
+        const isDrained = hasWaited && (until === "empty" ? deliveries.length === 0 : until && isNearlyEmpty(deliveries, options.receive));
         if (deliveries.length > 0) {
           const handled = handleUnderLease(deliveries, source, options.handle, options).finally(() => running.delete(handled));
           running.add(handled);
         }
         if (isDrained) return;
       } catch (error) {
-        if (untilDrained) throw error;
+        if (until) throw error;
         state.failed(error);
         await clock.sleep(FAILURE_WAIT_MS, signal);
       }

@@ -248,6 +248,13 @@ describe("a source of Event Hubs", () => {
     expect(await checkpoints(hub)).toEqual({ 0: 19 });
   });
 
+  test("has all partitions once a receive of none returns, however many there are", async () => {
+    const hub = await hubOf(40);
+    const source = await openSource(hub);
+    expect(await source.receive({ maxMessages: 0, maxBytes: 1, maxWaitMs: 2_000 })).toEqual([]);
+    expect(await storage().listOwnership(groupOf(hub))).toHaveLength(40);
+  });
+
   test("asks for no more messages than it has room for, however long it had few", async () => {
     const hub = await hubOf();
     const source = await openSource(hub);

@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import { NO_LOG } from "../../shared/core/ports/log.ts";
 import { NO_METER } from "../../shared/core/ports/meter.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
-import { pull } from "../../shared/runtime/pull.ts";
+import { drainedWhen } from "../../shared/runtime/drained-when.ts";
+import { type DrainedWhen, pull } from "../../shared/runtime/pull.ts";
+import type { PipelineSettings } from "../../shared/runtime/settings/pipelines.ts";
 import { createSourceStates } from "../../shared/runtime/source-states.ts";
 import { fakeClock } from "../fixtures/fake-clock.ts";
 import { messages } from "../fixtures/messages.ts";
@@ -29,7 +31,7 @@ function slowSource(
   };
 }
 
-async function drained(sizes: readonly number[], payloadBytes = 10): Promise<number[]> {
+async function drained(sizes: readonly number[], payloadBytes = 10, until: DrainedWhen = "nearly-empty"): Promise<number[]> {
   const clock = fakeClock();
   const got: number[] = [];
   await pull({
@@ -42,7 +44,7 @@ async function drained(sizes: readonly number[], payloadBytes = 10): Promise<num
     meter: NO_METER,
     state: createSourceStates(clock, NO_LOG).of("slow"),
     signal: new AbortController().signal,
-    untilDrained: true,
+    until,
   });
   return got;
 }
@@ -54,6 +56,20 @@ describe("a source that is drained", () => {
 
   test("counts what few large messages fill of a batch", async () => {
     expect(await drained([5, 4, 1, 5], 50_000)).toEqual([5, 4, 1]);
+  });
+
+  test("is read on until it is empty where it is asked to: it may be slow with whatever it has", async () => {
+    expect(await drained([7, 1, 60, 0, 5], 10, "empty")).toEqual([7, 1, 60]);
+  });
+
+  test("is read until it is empty where it is one of sessions, which come slowly", () => {
+    const when = (more: object) =>
+      drainedWhen({ broker: "service-bus", topic: "orders", subscription: "s", ...more } as PipelineSettings["source"]);
+    expect([when({ sessions: true }), when({}), when({ sessions: true, deadLetterQueue: true })]).toEqual([
+      "empty",
+      "nearly-empty",
+      "nearly-empty",
+    ]);
   });
 
   test("that gives nothing is drained", async () => {

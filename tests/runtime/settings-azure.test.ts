@@ -172,6 +172,31 @@ describe("settings of a function app on Azure", () => {
     }
   });
 
+  it("let one pipeline alone read a queue, whatever its subscription, and however it is spelled", () => {
+    const queue = (topic: string, subscription: string, more = {}) =>
+      pipeline({ broker: "service-bus", entity: "queue", topic, subscription, ...more });
+    expect(faultsOf(environmentOf({ a: queue("orders", "one"), b: queue("Orders", "two") }))).toEqual([
+      "PERSISTOR_PIPELINES.b.source: reads queue Orders, as pipeline a does; only one can have all its messages",
+    ]);
+    expect(faultsOf(environmentOf({ a: queue("orders", "one"), b: queue("orders", "one", { deadLetterQueue: true }) }))).toEqual([]);
+    const topic = (subscription: string) => pipeline({ broker: "service-bus", topic: "orders", subscription });
+    expect(faultsOf(environmentOf({ a: topic("one"), b: topic("two") }))).toEqual([]);
+    expect(faultsOf(environmentOf({ a: topic("one"), b: topic("ONE") }))).toHaveLength(1);
+  });
+
+  it("take what Service Bus keeps beside a topic of dead letters or of index records for something else than these", () => {
+    const beside = { index: { collection: "orders" }, deadLetter: {} };
+    const deadLetterQueue = (topic: string, subscription: string) =>
+      pipeline({ broker: "service-bus", topic, subscription, deadLetterQueue: true, id: "undelivered" });
+    const pipelines = {
+      orders: pipeline({ broker: "service-bus" }, beside),
+      unstored: deadLetterQueue("persistor-dead-letter", "persistor-dead-letter-persistor"),
+      unindexed: deadLetterQueue("persistor-index", "persistor-indexer"),
+    };
+    const { pipelines: read } = readSettings(environmentOf(pipelines), "azure");
+    expect(Object.keys(read)).toEqual(["orders", "unstored", "unindexed", "dead-letter"]);
+  });
+
   it("refuse schedules that are none, and times out of bounds", () => {
     const schedules = ["0 * * * *", "every minute", "0 * * * * * *", "0 * * * * ;"];
     for (const PERSISTOR_PULL_SCHEDULE of schedules) {
@@ -180,6 +205,7 @@ describe("settings of a function app on Azure", () => {
       ]);
     }
     expect(faultsOf(environmentOf(fromServiceBus, { ...CONNECTIONS, PERSISTOR_PULL_SECONDS: "0" }))).toHaveLength(1);
+    expect(faultsOf(environmentOf(fromServiceBus, { ...CONNECTIONS, PERSISTOR_PULL_SECONDS: "541" }))).toHaveLength(1);
     expect(faultsOf(environmentOf(fromServiceBus, { ...CONNECTIONS, PERSISTOR_PULL_SCHEDULE: "0 */5 8-18 * * MON-FRI" }))).toEqual([]);
   });
 });

@@ -1,4 +1,5 @@
 import { app } from "@azure/functions";
+import { drainedWhen } from "../drained-when.ts";
 import type { FunctionProcess } from "../function-process.ts";
 import { invocation } from "../invocation.ts";
 import { persistSource } from "../persist-source.ts";
@@ -39,7 +40,8 @@ async function drained(process: FunctionProcess, name: string, budgetMs: number,
   const pipeline = await process.pipeline(name);
   const source = await process.openSource(name);
   try {
-    const { batches, ...counts } = await persistSource(pipeline, source, process, { signal, maxWaitMs: BATCH_WAIT_MS, untilDrained: true });
+    const until = drainedWhen(process.settings.pipelines[name]?.source);
+    const { batches, ...counts } = await persistSource(pipeline, source, process, { signal, maxWaitMs: BATCH_WAIT_MS, until });
     if (batches > 0) process.log.info("drained a source", { pipeline: name, batches, ...counts, isDrained: !signal.aborted });
   } finally {
     await source.close();

@@ -26,16 +26,20 @@ export function workReadings(process: FunctionProcess): Reading[] {
   if (!workTopic) return [];
   const { broker, topic } = workTopic;
   const open = jobsOf(process);
-  const handleOne = async (message: Message): Promise<Outcome> => {
+  const handleOne = async (message: Message, endMs: number): Promise<Outcome> => {
     const id = readJob(message.payload, process);
     // What names no job never will: there is nothing in it to lose.
     if (id === undefined) return STORED;
     const { driver } = await open();
-    await process.runLong((stopping) => driver.work(id, DRIVE_MS, stopping));
+    await process.runLong((stopping) => driver.work(id, Math.max(0, endMs - process.clock.nowMs()), stopping));
     return STORED;
   };
-  const handle = (messages: readonly Message[]) =>
-    mapConcurrently(messages, JOBS_AT_ONCE, (message) => handleOne(message).catch((error): Outcome => ({ kind: "released", error })));
+  const handle = (messages: readonly Message[]) => {
+    // Of all of them together: what is left then is handed over again.
+    const endMs = process.clock.nowMs() + DRIVE_MS;
+    const released = (error: Error): Outcome => ({ kind: "released", error });
+    return mapConcurrently(messages, JOBS_AT_ONCE, (message) => handleOne(message, endMs).catch(released));
+  };
   const name = functionName("resubmit", "work");
   return [{ name, broker, id: topic, topic, subscription: WORKER_SUBSCRIPTION, isLongWork: true, handle }];
 }

@@ -10,7 +10,6 @@ import { PersistorError } from "../../core/errors.ts";
 /** Settles messages by their lock tokens, and renews locks: of a session that of its own. Throws gRPC's error, also for a lock that was lost. */
 export interface Settlement {
   complete(lockToken: string): Promise<void>;
-  abandon(lockToken: string): Promise<void>;
   renewLock(lockToken: string): Promise<void>;
   renewSession(sessionId: string): Promise<void>;
 }
@@ -23,7 +22,6 @@ export function createSettlement(commandLine: readonly string[] = process.argv.s
   const client = new Client(hostAddress(commandLine), credentials.createInsecure());
   return {
     complete: (lockToken) => call(client, "Complete", lockToken),
-    abandon: (lockToken) => call(client, "Abandon", lockToken),
     renewLock: (lockToken) => call(client, "RenewMessageLock", lockToken),
     renewSession: (sessionId) => call(client, "RenewSessionLock", sessionId),
   };

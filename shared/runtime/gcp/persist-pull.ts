@@ -1,4 +1,5 @@
 import type { HttpFunction } from "@google-cloud/functions-framework";
+import { drainedWhen } from "../drained-when.ts";
 import type { FunctionProcess } from "../function-process.ts";
 import { HttpError } from "../http/problem.ts";
 import { persistSource } from "../persist-source.ts";
@@ -29,7 +30,7 @@ export function persistPulls(process: FunctionProcess): HttpFunction {
       const { stored, released, batches, ...rest } = await persistSource(pipeline, source, process, {
         signal,
         maxWaitMs: BATCH_WAIT_MS,
-        untilDrained: true,
+        until: drainedWhen(process.settings.pipelines[name]?.source),
       });
       const seconds = (clock.nowMs() - startedMs) / 1000;
       const answer = {

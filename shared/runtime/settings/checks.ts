@@ -3,7 +3,7 @@ import type { InputFault } from "../../core/errors.ts";
 import { errorText } from "../../core/errors.ts";
 import { parsePathMask } from "../../core/object-name.ts";
 import { nameSchema } from "./names.ts";
-import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, type SourceKind, topicKey } from "./pipelines.ts";
+import { type BrokerKind, deadLetterPipelineName, type PipelineSettings, readKey, type SourceKind, topicKey } from "./pipelines.ts";
 
 export type Pipelines = Readonly<Record<string, PipelineSettings>>;
 
@@ -110,17 +110,25 @@ export function* faultsTogether(variable: string, pipelines: Pipelines, stores: 
     }
     const maskFault = faultOfMask(store.path);
     if (maskFault !== undefined) yield { path: `${at}.store.path`, message: maskFault };
-    const { deadLetterQueue = false } = source as { deadLetterQueue?: boolean };
-    const reader = `${deadLetterQueue ? "the dead-letter queue of " : ""}${source.topic} by ${source.subscription}`;
-    const readerKey = `${source.broker}/${reader}`;
-    const other = readers.get(readerKey);
-    if (other !== undefined)
-      yield { path: `${at}.source`, message: `reads ${reader}, as pipeline ${other} does; give one another subscription` };
-    readers.set(readerKey, name);
-    if (index && topicKey(index) === topicKey(source)) yield { path: `${at}.index.topic`, message: "is the topic that the pipeline reads" };
-    else if (indexTopics.has(topicKey(source))) yield { path: `${at}.source.topic`, message: "is a topic that carries index records" };
+    const { key, text, remedy } = readerOf(source);
+    const other = readers.get(key);
+    if (other !== undefined) yield { path: `${at}.source`, message: `reads ${text}, as pipeline ${other} does; ${remedy}` };
+    readers.set(key, name);
+    if (index && topicKey(index) === readKey(source)) yield { path: `${at}.index.topic`, message: "is the topic that the pipeline reads" };
+    else if (indexTopics.has(readKey(source))) yield { path: `${at}.source.topic`, message: "is a topic that carries index records" };
     yield* deadLetterFaults(at, name, pipelines);
   }
+}
+
+/** Who reads as the same one would take the other's messages. Service Bus does not tell capital letters from small ones; a queue has no subscriptions. */
+function readerOf(source: PipelineSettings["source"]): { key: string; text: string; remedy: string } {
+  const { broker, topic, subscription } = source;
+  const { deadLetterQueue = false, entity } = source as { deadLetterQueue?: boolean; entity?: string };
+  const isQueue = broker === "service-bus" && entity === "queue";
+  const name = isQueue ? `queue ${topic}` : `${topic} by ${subscription}`;
+  const text = deadLetterQueue ? `the dead-letter queue of ${name}` : name;
+  const key = `${broker}/${broker === "service-bus" ? text.toLowerCase() : text}`;
+  return { key, text, remedy: isQueue ? "only one can have all its messages" : "give one another subscription" };
 }
 
 function* deadLetterFaults(at: string, name: string, pipelines: Pipelines): Generator<InputFault> {
@@ -128,15 +136,14 @@ function* deadLetterFaults(at: string, name: string, pipelines: Pipelines): Gene
   if (!deadLetter) return;
   const path = `${at}.deadLetter.topic`;
   const all = Object.values(pipelines);
-  const isItsTopic = (each: PipelineSettings) => each.source.topic === deadLetter.topic && each.source.broker === deadLetter.broker;
-  const isItsSource = (each: PipelineSettings) => each.deadLetter && topicKey(each.deadLetter) === topicKey(source);
-  if (isItsTopic(pipelines[name] as PipelineSettings)) yield { path, message: "is the topic that the pipeline reads" };
+  const isItsSource = (each: PipelineSettings) => each.deadLetter && topicKey(each.deadLetter) === readKey(source);
+  if (topicKey(source) === topicKey(deadLetter)) yield { path, message: "is the topic that the pipeline reads" };
   else if (all.some(isItsSource))
     yield {
       path: `${at}.deadLetter`,
       message: "must not be set: the pipeline stores dead letters itself, and releases what it cannot store",
     };
-  if (all.some(isItsTopic)) return;
+  if (all.some((each) => readKey(each.source) === topicKey(deadLetter))) return;
   const added = deadLetterPipelineName(deadLetter.topic);
   const remedy = `let a pipeline read ${deadLetter.topic}, or rename`;
   if (Object.hasOwn(pipelines, added))

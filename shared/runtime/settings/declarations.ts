@@ -232,8 +232,8 @@ export const DECLARATIONS = {
     shown: "0 * * * * *",
   }),
   PERSISTOR_PULL_SECONDS: declare({
-    doc: "How long such a drain takes at most; less than host.json's `functionTimeout`.",
-    schema: number(1, 3_600),
+    doc: "How long such a drain takes at most, in seconds; it and a minute more are to lie within host.json's `functionTimeout`. From 1 to 540.",
+    schema: number(1, 540),
     fallback: 240,
     shown: "240",
   }),

@@ -164,6 +164,12 @@ export function topicKey({ broker, topic }: { broker: SourceKind; topic: string 
   return `${broker}/${topic}`;
 }
 
+/** Tells apart what is read: a topic, and the queue of dead letters that a broker keeps beside it. */
+export function readKey(source: PipelineSettings["source"]): string {
+  const { deadLetterQueue = false } = source as { deadLetterQueue?: boolean };
+  return deadLetterQueue ? `${topicKey(source)}/$deadletterqueue` : topicKey(source);
+}
+
 const LOCAL_BATCH = { maxWaitMs: 1_000 };
 const LOCAL_STORE = "local";
 const INDEX_TOPIC = "persistor-index";
@@ -206,7 +212,7 @@ export function withDeadLetterPipelines(
   pipelines: Record<string, PipelineSettings>,
   known: Readonly<Record<string, unknown>>,
 ): Record<string, PipelineSettings> {
-  const read = new Set(Object.values(pipelines).map(({ source }) => topicKey(source)));
+  const read = new Set(Object.values(pipelines).map(({ source }) => readKey(source)));
   const added: Record<string, PipelineSettings> = {};
   for (const { deadLetter, store, index } of Object.values(pipelines)) {
     if (!deadLetter || read.has(topicKey(deadLetter))) continue;

@@ -1,6 +1,7 @@
+import type { ContainerClient } from "@azure/storage-blob";
 import { NO_LOG } from "../../../core/ports/log.ts";
-import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
+import { createOpenSources } from "../../support/open-sources.ts";
 import { parseSettings } from "../../support/parse-settings.ts";
 import { createConnecting } from "./connection.ts";
 import { closedError } from "./errors.ts";
@@ -17,7 +18,8 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
   const parsed = parseSettings(eventHubsSettings, settings, "opening Event Hubs");
   const connecting = await createConnecting(parsed);
   const publisher = createPublisher(connecting, parsed.maxMessageBytes);
-  const sources = new Set<Source>();
+  const sources = createOpenSources();
+  const containers = new Map<string, ContainerClient>();
   let isClosed = false;
   return {
     publisher,
@@ -27,7 +29,9 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
       checkGroup(group);
       const doing = `opening event hub ${topic}`;
       const { start, checkpointContainer = parsed.checkpointContainer } = parseSettings(eventHubsSourceSettings, own, doing);
-      const checkpoints = createCheckpoints(await containerOf(parsed.storage, checkpointContainer));
+      const container = containers.get(checkpointContainer) ?? (await containerOf(parsed.storage, checkpointContainer));
+      containers.set(checkpointContainer, container);
+      const checkpoints = createCheckpoints(container);
       const source = createSource({
         id,
         topic,
@@ -37,13 +41,12 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
         starting: createStarting({ checkpoints, group, start: startOf(start), log }),
         log,
       });
-      sources.add(source);
-      return source;
+      return sources.add(source);
     },
     async close() {
       if (isClosed) return;
       isClosed = true;
-      await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
+      await Promise.all([publisher.close(), sources.close()]);
     },
   };
 }

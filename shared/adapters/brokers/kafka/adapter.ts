@@ -1,5 +1,5 @@
-import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
+import { createOpenSources } from "../../support/open-sources.ts";
 import { parseSettings } from "../../support/parse-settings.ts";
 import { createConnecting } from "./connecting.ts";
 import { closedError } from "./errors.ts";
@@ -15,7 +15,7 @@ export async function open(settings: AdapterSettings, { log }: AdapterContext): 
   const connect = createConnecting(parsed);
   const { compression, idempotent: isIdempotent, maxMessageBytes } = parsed;
   const publisher = createPublisher(connect(), { compression, isIdempotent, maxMessageBytes });
-  const sources = new Set<Source>();
+  const sources = createOpenSources();
   let isClosed = false;
   return {
     publisher,
@@ -25,13 +25,11 @@ export async function open(settings: AdapterSettings, { log }: AdapterContext): 
       checkGroup(group);
       const { start, isolation, sessionTimeoutMs } = parseSettings(kafkaSourceSettings, own, `opening topic ${topic} of Kafka`);
       const isReadCommitted = isolation === "committed";
-      const source = createSource(connect(), { id, topic, group, start: startOf(start), isReadCommitted, sessionTimeoutMs, log });
-      sources.add(source);
-      return source;
+      return sources.add(createSource(connect(), { id, topic, group, start: startOf(start), isReadCommitted, sessionTimeoutMs, log }));
     },
     async close() {
       isClosed = true;
-      await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
+      await Promise.all([publisher.close(), sources.close()]);
     },
   };
 }

@@ -1,5 +1,5 @@
-import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
+import { createOpenSources } from "../../support/open-sources.ts";
 import { parseSettings } from "../../support/parse-settings.ts";
 import { createConnection } from "./connection.ts";
 import { closedError } from "./errors.ts";
@@ -12,7 +12,7 @@ import { createSource } from "./source.ts";
 export async function open(settings: AdapterSettings, _context: AdapterContext): Promise<Broker> {
   const parsed = parseSettings(pubsubSettings, settings, "opening Pub/Sub");
   const publisher = createPublisher(createConnection("PublisherClient", parsed));
-  const sources = new Set<Source>();
+  const sources = createOpenSources();
   let isClosed = false;
   return {
     publisher,
@@ -20,13 +20,11 @@ export async function open(settings: AdapterSettings, _context: AdapterContext):
       if (isClosed) throw closedError();
       checkName("topics", source.topic);
       checkName("subscriptions", source.subscription);
-      const opened = createSource(createConnection("SubscriberClient", parsed), source);
-      sources.add(opened);
-      return opened;
+      return sources.add(createSource(createConnection("SubscriberClient", parsed), source));
     },
     async close() {
       isClosed = true;
-      await Promise.all([publisher.close(), ...[...sources].map((source) => source.close())]);
+      await Promise.all([publisher.close(), sources.close()]);
     },
   };
 }

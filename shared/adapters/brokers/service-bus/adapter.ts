@@ -1,7 +1,7 @@
 import type { ServiceBusClient, ServiceBusReceiverOptions } from "@azure/service-bus";
 import { NO_LOG } from "../../../core/ports/log.ts";
-import type { Source } from "../../../core/ports/source.ts";
 import type { AdapterContext, AdapterSettings, Broker } from "../../registry.ts";
+import { createOpenSources } from "../../support/open-sources.ts";
 import { parseSettings } from "../../support/parse-settings.ts";
 import { createConnecting } from "./connection.ts";
 import { closedError } from "./errors.ts";
@@ -18,7 +18,7 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
   const { maxMessageBytes } = parsed;
   const connect = await createConnecting(parsed);
   const publisher = createPublisher(connect, maxMessageBytes);
-  const sources = new Set<Source>();
+  const sources = createOpenSources();
   let isClosed = false;
   return {
     publisher,
@@ -38,16 +38,11 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
             ? createSessions({ connect, events, accept: (client, signal) => acceptNext(client, path, signal) })
             : createReceivers({ connect, events, open: (client) => receiverOf(client, path, deadLetterQueue) }),
       });
-      const close = async () => {
-        sources.delete(source);
-        await source.close();
-      };
-      sources.add(source);
-      return { ...source, close };
+      return sources.add(source);
     },
     async close() {
       isClosed = true;
-      await Promise.allSettled([publisher.close(), ...[...sources].map((source) => source.close())]);
+      await Promise.allSettled([publisher.close(), sources.close()]);
     },
   };
 }

@@ -44,6 +44,7 @@ interface Internals {
 }
 
 interface AmqpConnection {
+  is_open(): boolean;
   options: { tcp_no_delay?: boolean };
   socket?: { destroy(error: Error): void };
 }
@@ -52,6 +53,10 @@ interface AmqpConnection {
 function answeredAtOnce(client: ServiceBusClient): ServiceBusClient {
   connectionOf(client).options.tcp_no_delay = true;
   return client;
+}
+
+export function isConnected(client: ServiceBusClient): boolean {
+  return connectionOf(client).is_open();
 }
 
 /** Closes a client within seconds: where the broker does not answer, its connection is cut. */

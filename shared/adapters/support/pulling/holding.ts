@@ -113,8 +113,11 @@ export function createHolding<P extends HeldPartition>(): Holding<P> {
       if (!moveDue(taken, nowMs)) return false;
       for (let turns = order.length; turns > 0; turns--) {
         const partition = order[0] as P;
-        if (!moveFrom(partition, taken, nowMs)) return taken.deliveries.length === 0;
+        const hasMore = !moveFrom(partition, taken, nowMs);
+        if (hasMore && taken.deliveries.length === 0) return true;
+        // Also where it has more: the others are to have their turns.
         order.push(order.shift() as P);
+        if (hasMore) return false;
       }
       return taken.deliveries.length < taken.maxMessages && taken.bytes < taken.maxBytes;
     },

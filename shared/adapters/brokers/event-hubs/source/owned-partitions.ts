@@ -13,6 +13,8 @@ export interface OwnedPartitions {
   /** False where there are some, and none can be read. */
   canBeRead(): boolean;
   wereRead(): boolean;
+  /** How many can be read. */
+  count(): number;
   /** All are lost. */
   end(): void;
 }
@@ -51,6 +53,7 @@ export function createOwnedPartitions({ onAssigned, onLost, onEvents, onFailure 
     isGivenUp: (partition) => !isOver && dead.has(partition),
     canBeRead: () => dead.size === 0 || live.size > 0,
     wereRead: () => hasRead,
+    count: () => live.size,
     end() {
       isOver = true;
       for (const partition of live) onLost(partition);

@@ -19,6 +19,9 @@ export interface AssignedPartition extends HeldPartition {
   add(arrived: readonly Arrived[]): number;
 }
 
+/** What was handed over is forgotten in runs of this many. */
+const CUT_AFTER = 1_000;
+
 /** `from`: the event behind which it is read. */
 export function createPartition(index: string, from: Position | undefined): AssignedPartition {
   const window = createWindow<Position | undefined>();
@@ -55,8 +58,8 @@ export function createPartition(index: string, from: Position | undefined): Assi
       takenTo = position;
       waitingBytes -= bytes;
       next++;
-      if (next === waiting.length) {
-        waiting = [];
+      if (next >= CUT_AFTER || next === waiting.length) {
+        waiting = waiting.slice(next);
         next = 0;
       }
       return held;

@@ -34,7 +34,7 @@ const AHEAD_BYTES = 8_000_000;
 /** Before it is known how large the messages of a partition are. */
 const FIRST_AHEAD = 16;
 const LEAST_AHEAD = 2;
-/** The first distribution of partitions is not counted as waiting for messages, for this long. */
+/** The first distribution of partitions is not counted as waiting for messages, unless none comes for this long. */
 const JOIN_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 20;
 const CLOSE_WITHIN_MS = 5_000;
@@ -51,6 +51,8 @@ export function createSource({ id, topic, group, connect, checkpoints, starting,
   const closing = new AbortController();
   let groupName: GroupName | undefined;
   let hasJoined = false;
+  let isDistributed = false;
+  let joiningMs = 0;
 
   const replace = (partitions: readonly AssignedPartition[]) => {
     holding.replace(partitions);
@@ -80,6 +82,7 @@ export function createSource({ id, topic, group, connect, checkpoints, starting,
     starting,
     onAssigned(partition, from) {
       hasJoined = true;
+      joiningMs = performance.now();
       limitAhead({ hub: topic, group, partition }, FIRST_AHEAD);
       log.info("partition assigned", { topic, group, partition });
       replace([...without(partition), createPartition(partition, from)]);
@@ -105,8 +108,12 @@ export function createSource({ id, topic, group, connect, checkpoints, starting,
     onFailure(error, partition) {
       if (!closing.signal.aborted) (partition === undefined ? balancing : reading).failed(error);
     },
+    onWhole() {
+      isDistributed = true;
+    },
     onBalanced() {
       hasJoined = true;
+      isDistributed = true;
       balancing.succeeded();
       if (holding.partitions.size === 0) reading.succeeded();
       // A commit that failed is made up for, also where no message comes any more.
@@ -127,11 +134,12 @@ export function createSource({ id, topic, group, connect, checkpoints, starting,
       if (closing.signal.aborted) throw closedError();
       subscription.start();
       const { signal } = receive;
-      const endMs = performance.now() + JOIN_WITHIN_MS;
-      while (!hasJoined && !signal?.aborted && !closing.signal.aborted && !failure() && performance.now() < endMs) {
-        await waiters.wait(LOOK_EVERY_MS, signal);
-      }
-      if (receive.maxMessages <= 0) return [];
+      const takesNothing = receive.maxMessages <= 0;
+      joiningMs = performance.now();
+      // One partition after the other is assigned. Whoever takes nothing wants to know that all are there.
+      const isWaiting = () => !(takesNothing ? isDistributed : hasJoined) && performance.now() - joiningMs < JOIN_WITHIN_MS;
+      while (isWaiting() && !signal?.aborted && !closing.signal.aborted && !failure()) await waiters.wait(LOOK_EVERY_MS, signal);
+      if (takesNothing) return [];
       return gather(supply, receive);
     },
     async acknowledge(deliveries) {

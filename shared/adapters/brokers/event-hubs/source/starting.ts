@@ -8,8 +8,11 @@ export type StartAt = "earliest" | "latest" | number;
 
 /** Where partitions are read from. Methods throw BrokerError and the SDK's errors. */
 export interface Starting {
-  /** Notes where a new group begins, and voids the checkpoints of a hub that was made again. To be called before partitions are claimed. */
-  prepare(client: EventHubConsumerClient): Promise<void>;
+  /**
+   * Notes where a new group begins, and voids the checkpoints of a hub that was made again. To be called before partitions are claimed. Returns how many
+   * there are.
+   */
+  prepare(client: EventHubConsumerClient): Promise<number>;
   /** Behind which event a partition is read from now on; undefined where it has no checkpoint, and `otherwise()` counts. */
   positionOf(client: EventHubConsumerClient, partition: string): Promise<Position | undefined>;
   /** For partitions without a checkpoint. */
@@ -54,7 +57,7 @@ export function createStarting({ checkpoints, group: consumerGroup, start, log }
         log.error("the event hub was made again: it is read from its beginning", { topic: client.eventHubName, group: consumerGroup });
         await Promise.all(partitionIds.map((partition) => checkpoints.write(nameOf(client), partition, BEGINNING)));
         await checkpoints.writeNote(nameOf(client), now);
-        return;
+        return now.partitions;
       }
       // What lies in a partition that was added since is new.
       if (isLatest())
@@ -62,6 +65,7 @@ export function createStarting({ checkpoints, group: consumerGroup, start, log }
           client,
           partitionIds.filter((partition) => Number(partition) < noted.partitions),
         );
+      return now.partitions;
     },
     async positionOf(client, partition) {
       const position = (await checkpoints.list(nameOf(client))).get(partition);

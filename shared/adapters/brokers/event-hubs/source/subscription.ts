@@ -25,6 +25,8 @@ export interface SubscriptionOptions {
   onEvents(partition: string, events: readonly ReceivedEventData[]): Promise<void>;
   /** `partition`: undefined where it is about their distribution. */
   onFailure(error: unknown, partition: string | undefined): void;
+  /** All partitions are ours. */
+  onWhole(): void;
   /** Partitions were distributed among the consumers. */
   onBalanced(): void;
 }
@@ -77,20 +79,27 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
  */
 async function takePart(options: SubscriptionOptions, signal: AbortSignal): Promise<boolean> {
   const { starting } = options;
-  const partitions = createOwnedPartitions(options);
-  let roundMs = performance.now();
+  let partitionCount = Number.POSITIVE_INFINITY;
+  const partitions = createOwnedPartitions({
+    ...options,
+    onAssigned(partition, from) {
+      options.onAssigned(partition, from);
+      if (partitions.count() >= partitionCount) options.onWhole();
+    },
+  });
+  let goesOnMs = performance.now();
   const store = storeOf(options, {
     client: () => client,
     isGivenUp: partitions.isGivenUp,
-    onRound() {
-      roundMs = performance.now();
+    onRequest() {
+      goesOnMs = performance.now();
     },
     onPosition: partitions.begin,
   });
   const client = options.connect(store, { loadBalancingOptions: BALANCING });
   try {
-    await starting.prepare(client);
-    roundMs = performance.now();
+    partitionCount = await starting.prepare(client);
+    goesOnMs = performance.now();
     client.subscribe(partitions.handlers, {
       maxBatchSize: MAX_AHEAD,
       prefetchCount: MAX_AHEAD,
@@ -98,7 +107,7 @@ async function takePart(options: SubscriptionOptions, signal: AbortSignal): Prom
       startPosition: starting.otherwise(),
       skipParsingBodyAsJson: true,
     });
-    const isAlive = () => performance.now() - roundMs < STALLED_AFTER_MS && partitions.canBeRead();
+    const isAlive = () => performance.now() - goesOnMs < STALLED_AFTER_MS && partitions.canBeRead();
     while (!signal.aborted && isAlive()) await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
     return partitions.wereRead();
   } finally {
@@ -110,7 +119,8 @@ async function takePart(options: SubscriptionOptions, signal: AbortSignal): Prom
 interface StoreHooks {
   client(): EventHubConsumerClient;
   isGivenUp(partition: string): boolean;
-  onRound(): void;
+  /** A round of the SDK goes on: with many partitions one takes its time. */
+  onRequest(): void;
   onPosition(partition: string, from: Position | undefined): void;
 }
 
@@ -120,7 +130,7 @@ function storeOf({ checkpoints, starting, onBalanced }: SubscriptionOptions, hoo
   let claimed = "";
   return {
     async listOwnership(fullyQualifiedNamespace, eventHubName, consumerGroup) {
-      hooks.onRound();
+      hooks.onRequest();
       const all = await checkpoints.listOwnership({ fullyQualifiedNamespace, eventHubName, consumerGroup });
       if (rounds++ > 0) onBalanced();
       // The SDK waits until its claim of a partition that it stopped to read is too old; given up, it is claimed anew at once.
@@ -128,11 +138,13 @@ function storeOf({ checkpoints, starting, onBalanced }: SubscriptionOptions, hoo
       return all.map((each) => (isOurs(each) && hooks.isGivenUp(each.partitionId) ? { ...each, ownerId: "" } : each));
     },
     claimOwnership(ownerships) {
+      hooks.onRequest();
       claimed = ownerships[0]?.partitionId ?? "";
       return checkpoints.claimOwnership(ownerships);
     },
     /** Asked for once after each claim, for the partition that was claimed. */
     async listCheckpoints(fullyQualifiedNamespace, eventHubName, consumerGroup) {
+      hooks.onRequest();
       const partitionId = claimed;
       const position = await starting.positionOf(hooks.client(), partitionId);
       hooks.onPosition(partitionId, position);

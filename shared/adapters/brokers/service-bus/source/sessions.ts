@@ -3,7 +3,7 @@ import type { ServiceBusClient, ServiceBusSessionReceiver } from "@azure/service
 import { BrokerError } from "../../../../core/errors.ts";
 import { createHealth } from "../../../support/pulling/health.ts";
 import { endsWithin } from "../../../support/within.ts";
-import { type Connecting, closeClient } from "../connection.ts";
+import { type Connecting, closeClient, isConnected } from "../connection.ts";
 import { isHopeless, isNoneFree } from "../errors.ts";
 import { createSilence, type Inflow, type InflowEvents } from "./inflow.ts";
 import { ask, createLink, creditOf } from "./link.ts";
@@ -115,7 +115,7 @@ export function createSessions({ connect, accept, events }: SessionsOptions): In
   return {
     health,
     get isOpen() {
-      return running.isWanted;
+      return running.isWanted && clients.some(isConnected);
     },
     get isQuiet() {
       return !running.isWanted && all.size === 0;
