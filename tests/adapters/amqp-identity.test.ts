@@ -12,7 +12,7 @@ import { type AmqpsFront, startAmqpsFront } from "../services/amqps-front.ts";
 import { type Azurite, type Certificate, certificateMissing, makeCertificate, startAzurite } from "../services/azurite.ts";
 import { type IdentityEndpoint, startIdentityEndpoint } from "../services/identity-endpoint.ts";
 import { type ServiceBusServer, startServiceBusServer } from "../services/service-bus-server.ts";
-import { freshTopic, numbered, receiveAll, texts } from "./support-sources.ts";
+import { eventually, freshTopic, numbered, receiveAll, texts } from "./support-sources.ts";
 
 const NAMESPACE = "persistor.servicebus.windows.net";
 const STORAGE = "https://storage.azure.com";
@@ -125,7 +125,8 @@ describeWhere(certificateMissing(), "brokers of Azure with an identity", () => {
     }
     endpoint.refuseWith(undefined);
     expect((await publish(["b"])).every(({ ok }) => ok)).toBe(true);
-    expect(texts(await receiveAll(source, 1, 20_000))).toEqual(["b"]);
+    // What failed last may be told once more.
+    await eventually(async () => texts(await receiveAll(source, 1).catch(() => [])).includes("b"));
   });
 
   test.each(KINDS)("$name: says that an identity lacks its role, and shows no token", async (kind) => {

@@ -1,3 +1,4 @@
+import { PubSub } from "@google-cloud/pubsub";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { brokers } from "../../shared/adapters/registry.ts";
 import type { MessageContent } from "../../shared/core/message.ts";
@@ -6,18 +7,34 @@ import { describeWhere } from "../contract/support-ports.ts";
 import { type AzureCloud, azureCloudMissing, startAzureCloud } from "../services/azure-cloud.ts";
 import { ensureBundles } from "../services/bundles.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
+import { type PubsubEmulator, pubsubEmulatorMissing, startPubsubEmulator } from "../services/pubsub-emulator.ts";
 import { call, indexed, pipelineOf, stored, until } from "./support-azure.ts";
 import { publishTo, QUICK, runTimer } from "./support-azure-brokers.ts";
 import { contentsOf, KINDS, type Kind, MAPPINGS, variantOf } from "./support-azure-mappings.ts";
 
 const topicOf = (from: Kind, to: Kind) => `${from}-to-${to}`;
 
-describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app between kinds of brokers", () => {
+/** A subscription's name is the project's at Pub/Sub, and the topic's elsewhere. */
+const checkOf = (to: Kind, topic: string) => (to === "pubsub" ? `${topic}-check` : "check");
+
+const PROJECT = "persistor-test";
+
+describeWhere(azureCloudMissing() ?? kafkaBrokerMissing() ?? pubsubEmulatorMissing(), "the function app between kinds of brokers", () => {
   let cloud: AzureCloud;
   let kafka: KafkaBroker;
+  let emulator: PubsubEmulator;
 
   beforeAll(async () => {
-    kafka = await startKafkaBroker({ settings: { "group.initial.rebalance.delay.ms": "0" } });
+    [kafka, emulator] = await Promise.all([
+      startKafkaBroker({ settings: { "group.initial.rebalance.delay.ms": "0" } }),
+      startPubsubEmulator({ heapMb: 256 }),
+    ]);
+    await makePubsubTopics(emulator, {
+      "from-pubsub": "archive",
+      ...Object.fromEntries(
+        MAPPINGS.filter(({ to }) => to === "pubsub").map(({ from, to }) => [topicOf(from, to), checkOf(to, topicOf(from, to))]),
+      ),
+    });
     await Promise.all([
       ensureBundles(),
       ...["from-kafka", ...MAPPINGS.map(({ from, to }) => topicOf(from, to))].map((topic) => kafka.createTopic(topic)),
@@ -29,22 +46,27 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app bet
     cloud = await startAzureCloud({
       pipelines: Object.fromEntries(pipelines),
       destinations: Object.fromEntries(MAPPINGS.map(({ from, to }) => [topicOf(from, to), { broker: to, topic: topicOf(from, to) }])),
-      environment: { ...QUICK, PERSISTOR_KAFKA: JSON.stringify({ brokers: [kafka.host] }) },
+      environment: {
+        ...QUICK,
+        PERSISTOR_KAFKA: JSON.stringify({ brokers: [kafka.host] }),
+        PUBSUB_EMULATOR_HOST: emulator.host,
+        GOOGLE_CLOUD_PROJECT: PROJECT,
+      },
       partitions: 1,
       host: { timers: false },
     });
     for (const kind of KINDS) await publishTo(cloud, kind, `from-${kind}`, contentsOf(kind));
-    for (const kind of ["kafka", "event-hubs"] as const) await runTimer(cloud, `persist-from-${kind}`);
+    for (const kind of ["kafka", "pubsub", "event-hubs"] as const) await runTimer(cloud, `persist-from-${kind}`);
     for (const kind of KINDS) await indexed(cloud, `from-${kind}`, contentsOf(kind).length);
   }, 180_000);
   afterAll(async () => {
     await cloud?.stop();
-    await kafka?.stop();
+    await Promise.all([kafka?.stop(), emulator?.stop()]);
   });
 
   const received = async (kind: Kind, topic: string, count: number): Promise<MessageContent[]> => {
     const broker = await (await brokers[kind]()).open(cloud.settings.adapters[kind] ?? {}, { dataDir: "" });
-    const source = await broker.openSource({ id: topic, topic, subscription: "check" });
+    const source = await broker.openSource({ id: topic, topic, subscription: checkOf(kind, topic) });
     const found: MessageContent[] = [];
     await until(`${count} messages of ${topic}`, async () => {
       const deliveries = await source.receive({ maxMessages: 1_000, maxBytes: 32_000_000, maxWaitMs: 500 });
@@ -86,8 +108,23 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app bet
         }),
       );
       const wanted = carried.map(({ message, variant }) => ({ ...message, ...changed[variant]?.(message) }));
-      const inOrder = (contents: readonly MessageContent[]) => contents.map((content) => JSON.stringify(comparable(content))).sort();
+      const inOrder = (contents: readonly MessageContent[]) =>
+        contents.map((content) => JSON.stringify(comparable(to === "pubsub" ? sorted(content) : content))).sort();
       expect(inOrder(got)).toEqual(inOrder(wanted));
     },
   );
 });
+
+async function makePubsubTopics({ host }: PubsubEmulator, subscriptions: Readonly<Record<string, string>>): Promise<void> {
+  const pubsub = new PubSub({ projectId: PROJECT, apiEndpoint: host, emulatorMode: true });
+  for (const [topic, subscription] of Object.entries(subscriptions)) {
+    await pubsub.createTopic(topic);
+    await pubsub.topic(topic).createSubscription(subscription);
+  }
+  await pubsub.close();
+}
+
+/** Pub/Sub's attributes have no order. */
+function sorted(content: MessageContent): MessageContent {
+  return { ...content, attributes: content.attributes.toSorted((a, b) => (a.name < b.name ? -1 : 1)) };
+}

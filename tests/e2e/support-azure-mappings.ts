@@ -12,7 +12,7 @@ import { messageOf } from "../contract/support-messages.ts";
 
 /* Messages of each kind of broker, and what another kind makes of them. */
 
-export const KINDS = ["kafka", "service-bus", "event-hubs"] as const;
+export const KINDS = ["kafka", "pubsub", "service-bus", "event-hubs"] as const;
 export type Kind = (typeof KINDS)[number];
 
 const BYTES = Buffer.from("00ff7b80", "hex");
@@ -62,8 +62,17 @@ const OF_AMQP: Readonly<Record<string, Partial<MessageContent>>> = {
     system: [binaryAttribute("amqp:data-lengths", Buffer.from("0000000100000001", "hex"))],
   },
 };
+const OF_PUBSUB: Readonly<Record<string, Partial<MessageContent>>> = {
+  "text alone": {},
+  "an empty payload": { payload: new Uint8Array(0) },
+  "an ordering key": { orderingKey: "order" },
+  "a long ordering key": { orderingKey: "o".repeat(129) },
+  "an attribute content-type": { attributes: [stringAttribute("content-type", "text/plain")] },
+  "an attribute named as a property": { attributes: [stringAttribute("amqp:message-id", "id"), stringAttribute("message-id", "other")] },
+};
 const VARIANTS: Readonly<Record<Kind, Readonly<Record<string, Partial<MessageContent>>>>> = {
   kafka: { ...OF_ALL, ...OF_KAFKA },
+  pubsub: OF_PUBSUB,
   "service-bus": { ...OF_ALL, ...OF_AMQP },
   "event-hubs": { ...OF_ALL, ...OF_AMQP, "a group id": { system: [stringAttribute("amqp:group-id", "group")] } },
 };
@@ -131,6 +140,29 @@ const AMQP_TO_KAFKA: Mapping = {
   },
 };
 
+const pubsubToAmqp = (product: string): Mapping => ({
+  changed: {},
+  refused: { "a long ordering key": `${product} takes ordering keys of up to 128 characters` },
+});
+const AMQP_TO_PUBSUB: Mapping = {
+  changed: Object.fromEntries(
+    Object.keys({ ...OF_ALL, ...OF_AMQP, "a group id": {} }).map((variant) => [
+      variant,
+      (content) => ({ ...toKafka(content), key: null, orderingKey: content.orderingKey }),
+    ]),
+  ),
+  refused: {
+    ...refusedBy((variant) => `Pub/Sub has no attribute of kind ${TYPES[variant]}, as "typed"`, ...Object.keys(TYPES)),
+    ...refusedBy((variant) => `Pub/Sub has no system property "${PROPERTIES[variant]}"`, ...Object.keys(PROPERTIES)),
+    "binary that is text": 'Pub/Sub has no attribute of kind binary, as "typed"',
+    "a binary attribute": 'Pub/Sub has no attribute of kind binary, as "binary"',
+    "a null attribute": 'Pub/Sub has no attribute of kind null, as "null"',
+    "no payload": "Pub/Sub has no payload of kind null",
+    "an AMQP value": "Pub/Sub has no payload of kind amqp-value",
+    "an AMQP sequence": "Pub/Sub has no payload of kind amqp-sequence",
+  },
+};
+
 /** What becomes of each variant between two brokers. */
 export const MAPPINGS: readonly (Mapping & { from: Kind; to: Kind })[] = [
   { from: "kafka", to: "service-bus", ...kafkaToAmqp("Service Bus") },
@@ -144,6 +176,10 @@ export const MAPPINGS: readonly (Mapping & { from: Kind; to: Kind })[] = [
   },
   { from: "event-hubs", to: "kafka", ...AMQP_TO_KAFKA },
   { from: "service-bus", to: "kafka", ...AMQP_TO_KAFKA },
+  { from: "pubsub", to: "service-bus", ...pubsubToAmqp("Service Bus") },
+  { from: "pubsub", to: "event-hubs", ...pubsubToAmqp("Event Hubs") },
+  { from: "service-bus", to: "pubsub", ...AMQP_TO_PUBSUB },
+  { from: "event-hubs", to: "pubsub", ...AMQP_TO_PUBSUB },
 ];
 
 export const variantOf = ({ attributes }: MessageContent) => String(attributes.find(({ name }) => name === "variant")?.value);
