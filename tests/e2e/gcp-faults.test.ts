@@ -118,9 +118,13 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
     const digests = await publishFlights(cloud, "unindexed", 0, 2_000);
     await sleep(4_000);
     expect(cloud.pumps.unindexed?.stats().acknowledged).toBe(0);
-    await cloud.pubsub.createTopic("late-index");
     await cloud.pubsub.subscription("late-index-indexer").delete();
+    // A topic takes, and drops, what is published before it has its subscription: nothing comes so far until both are there.
+    storage.fail({ kind: "answer", status: 503 });
+    await sleep(4_000);
+    await cloud.pubsub.createTopic("late-index");
     await cloud.pubsub.topic("late-index").createSubscription("late-index-indexer", { ackDeadlineSeconds: 60 });
+    storage.fail(null);
     await expectWhole("unindexed", digests);
   }, 240_000);
 
