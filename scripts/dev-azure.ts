@@ -37,6 +37,7 @@ if (missing !== undefined) {
 }
 console.log("Bundling the functions and starting Azure's parts …");
 await ensureBundles();
+let isStopping = false;
 const stopped = new Promise<void>((resolve) => {
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
 });
@@ -44,6 +45,7 @@ try {
   const cloud = await startAzureCloud({ pipelines: PIPELINES, destinations: DESTINATIONS, ports: PORTS, host: { onLine: tellFaults } });
   show(cloud);
   await stopped;
+  isStopping = true;
   console.log("Stopping.");
   await cloud.stop();
 } catch (error) {
@@ -52,8 +54,9 @@ try {
 }
 process.exit();
 
+/** But for what is cut short by the end. */
 function tellFaults(line: string): void {
-  if (/^\[(?:Error|Critical)\]/.test(line)) console.error(line);
+  if (!isStopping && /^\[(?:Error|Critical)\]/.test(line)) console.error(line);
 }
 
 function show({ host, azurite, serviceBus, mongo, container, apiKey }: AzureCloud): void {
