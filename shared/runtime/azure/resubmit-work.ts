@@ -1,4 +1,5 @@
 import { app } from "@azure/functions";
+import type { Clock } from "../../core/clock.ts";
 import { mapConcurrently } from "../../core/concurrency.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Message } from "../../core/message.ts";
@@ -26,22 +27,38 @@ export function workReadings(process: FunctionProcess): Reading[] {
   if (!workTopic) return [];
   const { broker, topic } = workTopic;
   const open = jobsOf(process);
-  const handleOne = async (message: Message, endMs: number): Promise<Outcome> => {
+  const handleOne = async (message: Message, limitMs: number): Promise<Outcome> => {
     const id = readJob(message.payload, process);
     // What names no job never will: there is nothing in it to lose.
     if (id === undefined) return STORED;
     const { driver } = await open();
-    await process.runLong((stopping) => driver.work(id, Math.max(0, endMs - process.clock.nowMs()), stopping));
+    await process.runLong((stopping) => driver.work(id, limitMs, stopping));
     return STORED;
   };
-  const handle = (messages: readonly Message[]) => {
-    // Of all of them together: what is left then is handed over again.
-    const endMs = process.clock.nowMs() + DRIVE_MS;
-    const released = (error: Error): Outcome => ({ kind: "released", error });
-    return mapConcurrently(messages, JOBS_AT_ONCE, (message) => handleOne(message, endMs).catch(released));
-  };
   const name = functionName("resubmit", "work");
-  return [{ name, broker, id: topic, topic, subscription: WORKER_SUBSCRIPTION, isLongWork: true, handle }];
+  return [
+    {
+      name,
+      broker,
+      id: topic,
+      topic,
+      subscription: WORKER_SUBSCRIPTION,
+      isLongWork: true,
+      handle: workedTogether(process.clock, handleOne),
+    },
+  ];
+}
+
+/** Works a batch's messages, some at a time, within the time of one function: each gets what is left of it, and hands over again what it leaves. */
+export function workedTogether(
+  clock: Clock,
+  handleOne: (message: Message, limitMs: number) => Promise<Outcome>,
+): (messages: readonly Message[]) => Promise<Outcome[]> {
+  return (messages) => {
+    const endMs = clock.nowMs() + DRIVE_MS;
+    const released = (error: Error): Outcome => ({ kind: "released", error });
+    return mapConcurrently(messages, JOBS_AT_ONCE, (message) => handleOne(message, Math.max(0, endMs - clock.nowMs())).catch(released));
+  };
 }
 
 /** Registers the timer that takes up jobs which nobody works. */
