@@ -9,6 +9,7 @@ import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import { messageOf } from "../contract/support-messages.ts";
 import { connectionStringOf } from "../services/azurite.ts";
 import type { EventHubsConsumerPlan } from "../services/event-hubs-consumer-child.ts";
+import { startFaultProxy } from "../services/fault-proxy.ts";
 import { startTcpGate } from "../services/tcp-gate.ts";
 import { GROUP, useEventHubs } from "./support-event-hubs.ts";
 import { eventually, freshTopic, numbered, receiveAll, texts } from "./support-sources.ts";
@@ -19,7 +20,7 @@ const TAKEN_OVER_WITHIN_MS = 45_000;
 const SOON_MS = 12_000;
 
 describe("a source of Event Hubs whose group, hub or servers change", () => {
-  const { server, azurite, settings, openBroker, openSource, hubOf, publish, checkpoints } = useEventHubs();
+  const { server, azurite, settings, openBroker, openSource, hubOf, publish, checkpoints, storage, groupOf } = useEventHubs();
 
   const once500 = (source: Source) => source.receive({ maxMessages: 500, maxBytes: 10_000_000, maxWaitMs: 200 });
   /** Receives and acknowledges until told to stop. */
@@ -199,6 +200,23 @@ describe("a source of Event Hubs whose group, hub or servers change", () => {
     await eventually(() => seen.size === 2, 30_000);
     await consuming.stop();
     expect(await checkpoints(hub)).toEqual({ 0: 1 });
+  });
+
+  test("comes to all partitions though claiming them takes longer than a consumer may be silent", async () => {
+    const hub = await hubOf(15);
+    const { account, key, origin } = azurite();
+    const slow = await startFaultProxy(origin);
+    slow.fail({ kind: "delay", delayMs: 400 });
+    const storageOf = connectionStringOf({ account, key, url: `${slow.url}/${account}` });
+    const source = await openSource(hub, {}, { storage: { connectionString: storageOf } });
+    await source.receive({ maxMessages: 0, maxBytes: 1, maxWaitMs: 0 });
+    const owners = (await storage().listOwnership(groupOf(hub))).map(({ ownerId }) => ownerId);
+    expect(owners).toHaveLength(15);
+    // Nobody began anew meanwhile.
+    expect(new Set(owners).size).toBe(1);
+    slow.fail(null);
+    await source.close();
+    await slow.close();
   });
 
   test("says that the storage of the checkpoints is away, and writes them once it is back", async () => {
