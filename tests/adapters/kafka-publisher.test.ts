@@ -3,6 +3,7 @@ import { partitionOfKey } from "../../shared/adapters/brokers/kafka/publisher/pa
 import type { MessageContent } from "../../shared/core/message.ts";
 import { comparable, messageOf, payloadText } from "../contract/support-messages.ts";
 import { describeWhere } from "../contract/support-ports.ts";
+import { freeze, thaw } from "../services/freezing.ts";
 import { kafkaBrokerMissing } from "../services/kafka-broker.ts";
 import { kafkaProbe } from "../services/kafka-probe.ts";
 import { startTcpGate } from "../services/tcp-gate.ts";
@@ -167,9 +168,9 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
     const topic = await topicOf(1);
     const { publisher } = await clients.openBroker();
     await publisher.publish(topic, [messageOf("before")]);
-    process.kill(kafka().pid, "SIGSTOP");
+    await freeze(kafka().pid);
     const givenUp = await publisher.publish(topic, [messageOf("given up 1"), messageOf("given up 2")]);
-    process.kill(kafka().pid, "SIGCONT");
+    thaw(kafka().pid);
     expect(givenUp).toMatchObject([
       { ok: false, error: { retryable: true } },
       { ok: false, error: { retryable: true } },
