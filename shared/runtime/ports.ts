@@ -21,6 +21,7 @@ import type { WorkItems } from "../core/ports/work-items.ts";
 import type { FlushedMeter } from "./invocation.ts";
 import { openedOnce } from "./opened-once.ts";
 import {
+  flatName,
   ownDestinationSettings,
   ownSourceSettings,
   type PipelineSettings,
@@ -155,9 +156,9 @@ function isBroker(kind: SourceKind): kind is BrokerName {
   return Object.hasOwn(brokers, kind);
 }
 
-/** The broker id of a source's messages: one that stands in a URL's path as it is, wherever the topic lies. */
+/** The broker id of a source's messages: one that stands in a URL's path as it is. */
 export function brokerIdOf({ id, topic }: PipelineSettings["source"]): string {
-  return id ?? topic.replaceAll("/", "-");
+  return id ?? flatName(topic);
 }
 
 function collectionsOf({ pipelines }: Settings): { name: string; pipelines: string[] }[] {

@@ -1,6 +1,6 @@
 import { app, type InvocationContext } from "@azure/functions";
 import { decodeClassic } from "../../adapters/brokers/service-bus/classic.ts";
-import { serviceBusSourceSettings } from "../../adapters/brokers/service-bus/settings.ts";
+import { isReadBySession, serviceBusSourceSettings } from "../../adapters/brokers/service-bus/settings.ts";
 import { type Bound, decodeBinding } from "../../adapters/brokers/service-bus/trigger.ts";
 import { errorText } from "../../core/errors.ts";
 import type { Delivery } from "../../core/ports/source.ts";
@@ -23,9 +23,10 @@ const GIVE_BACK_AFTER = { firstDelayMs: 1_000, maxDelayMs: 10_000 } as const;
 
 /** Registers the trigger of a queue or a subscription, as its `binding` says. */
 export function registerServiceBus(process: FunctionProcess, reading: Reading): void {
-  const { entity, sessions, deadLetterQueue, binding } = serviceBusSourceSettings.parse(reading.own ?? {});
+  const own = serviceBusSourceSettings.parse(reading.own ?? {});
+  const { entity, deadLetterQueue, binding } = own;
   const isSdk = binding === "sdk";
-  const isOfSessions = sessions && !deadLetterQueue;
+  const isOfSessions = isReadBySession(own);
   const suffix = deadLetterQueue ? "/$DeadLetterQueue" : "";
   const place =
     entity === "queue"

@@ -22,6 +22,11 @@ const subscriptionSchema = z
 
 const EMBEDDED = "embedded";
 
+/** A topic's name as one part of a path, wherever the topic lies. */
+export function flatName(topic: string): string {
+  return topic.replaceAll("/", "-");
+}
+
 export type BrokerKind = keyof typeof brokers;
 /** What a pipeline may read: a broker, or something that only pushes. */
 export type SourceKind = BrokerKind | keyof typeof pushingSources;
@@ -60,7 +65,7 @@ const sourceSchema = z
   .superRefine((source, context) => ownSource.check(source.broker, source, context))
   .transform((source) => ({
     ...source,
-    subscription: source.subscription ?? (source.broker === EMBEDDED ? "persistor" : `${source.topic.replaceAll("/", "-")}-persistor`),
+    subscription: source.subscription ?? (source.broker === EMBEDDED ? "persistor" : `${flatName(source.topic)}-persistor`),
   }))
   .describe("Where the messages come from.");
 

@@ -7,7 +7,7 @@ import { createConnecting } from "./connection.ts";
 import { closedError } from "./errors.ts";
 import { checkName } from "./names.ts";
 import { createPublisher } from "./publisher.ts";
-import { serviceBusSettings, serviceBusSourceSettings } from "./settings.ts";
+import { isReadBySession, serviceBusSettings, serviceBusSourceSettings } from "./settings.ts";
 import { createReceivers } from "./source/receivers.ts";
 import { createSessions } from "./source/sessions.ts";
 import { createSource } from "./source/source.ts";
@@ -24,7 +24,8 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
     publisher,
     async openSource({ id, topic, subscription, own = {} }) {
       if (isClosed) throw closedError();
-      const { entity, sessions, deadLetterQueue } = parseSettings(serviceBusSourceSettings, own, `opening ${topic} of Service Bus`);
+      const ownSettings = parseSettings(serviceBusSourceSettings, own, `opening ${topic} of Service Bus`);
+      const { entity, deadLetterQueue } = ownSettings;
       checkName("topic or queue", topic);
       if (entity === "topic") checkName("subscription", subscription);
       const path: Path = entity === "topic" ? [topic, subscription] : [topic];
@@ -34,7 +35,7 @@ export async function open(settings: AdapterSettings, { log = NO_LOG }: AdapterC
         maxMessageBytes,
         log,
         openInflow: (events) =>
-          sessions && !deadLetterQueue
+          isReadBySession(ownSettings)
             ? createSessions({ connect, events, accept: (client, signal) => acceptNext(client, path, signal) })
             : createReceivers({ connect, events, open: (client) => receiverOf(client, path, deadLetterQueue) }),
       });

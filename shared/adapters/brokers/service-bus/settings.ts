@@ -35,3 +35,8 @@ export const serviceBusSourceSettings = z.strictObject({
 });
 
 export type ServiceBusSourceSettings = z.output<typeof serviceBusSourceSettings>;
+
+/** Whether the messages are read session by session: a dead-letter queue has no sessions, even of an entity that asks for them. */
+export function isReadBySession({ sessions, deadLetterQueue }: Partial<ServiceBusSourceSettings>): boolean {
+  return sessions === true && deadLetterQueue !== true;
+}
