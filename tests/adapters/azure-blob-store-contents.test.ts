@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { open } from "../../shared/adapters/stores/azure-blob/adapter.ts";
 import { harness } from "../../shared/adapters/stores/azure-blob/harness.ts";
 import { openProxied, type ProxiedStore } from "./azure-blob-support.ts";
@@ -110,7 +110,7 @@ describe("what the store sends to Azure Blob Storage", () => {
     for (let round = 2; round < 6; round++) await putting(round);
     expect(proxy.connections).toBe(16);
     await store.close();
-    await vi.waitFor(() => expect(proxy.connections).toBe(0));
+    await expect.poll(() => proxy.connections).toBe(0);
     expect((await store.get("1/0")).bytes.toString()).toBe("x");
   });
 

@@ -11,7 +11,7 @@ const REFUSED = "amqp:not-allowed";
 const keyed = (text: string, orderingKey: string): MessageContent => messageOf(text, { orderingKey });
 const oks = (outcomes: readonly PublishOutcome[]) => outcomes.map(({ ok }) => ok);
 
-describe("a publisher to Event Hubs", () => {
+describe("a publisher to Event Hubs", { timeout: 120_000 }, () => {
   const { server, openBroker, openSource, hubOf } = useEventHubs();
   const read = async (hub: string, count: number) => receiveAll(await openSource(hub), count);
 

@@ -95,7 +95,7 @@ describeWhere(harness.missing?.(), "what the store sends to Cloud Storage", () =
     for (let round = 2; round < 6; round++) await putting(round);
     expect(proxy.connections).toBe(16);
     await store.close();
-    await vi.waitFor(() => expect(proxy.connections).toBe(0));
+    await expect.poll(() => proxy.connections).toBe(0);
     expect((await store.get("1/0")).bytes.toString()).toBe("x");
   });
 

@@ -7,7 +7,7 @@ import { freeze, thaw } from "../services/freezing.ts";
 import { kafkaBrokerMissing } from "../services/kafka-broker.ts";
 import { kafkaProbe } from "../services/kafka-probe.ts";
 import { startTcpGate } from "../services/tcp-gate.ts";
-import { cutSocketsTo, eventually, freshTopic, receiveAll, useKafka } from "./support-kafka.ts";
+import { cutAgainAndAgain, eventually, freshTopic, receiveAll, receiveAndMore, receiveThrough, texts, useKafka } from "./support-kafka.ts";
 
 /** Well above the ten seconds within which a publisher gives up, and below a test's own limit. */
 const NO_HANG_MS = 25_000;
@@ -16,7 +16,7 @@ const keyed = (text: string, key: string): MessageContent => messageOf(text, { k
 
 describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
   const { broker: kafka, clients, topicOf } = useKafka();
-  const read = async (topic: string, count: number, maxWaitMs?: number) => receiveAll(await clients.openSource(topic), count, maxWaitMs);
+  const read = async (topic: string, count: number) => receiveAll(await clients.openSource(topic), count);
 
   test("places keys where Apache's own client places them", async () => {
     const keys = ["", "a", "ab", "abc", "abcd", "ключ", "\u0000\u0001", "x".repeat(1000)].map((text) => Buffer.from(text));
@@ -144,13 +144,8 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
   test("publishes each message once, in order, although connections are cut again and again", async () => {
     const topic = await topicOf(1);
     const { publisher } = await clients.openBroker();
-    let isDone = false;
-    const cutting = (async () => {
-      while (!isDone) {
-        await new Promise((resolve) => setTimeout(resolve, 40));
-        cutSocketsTo(Number(kafka().host.split(":")[1]));
-      }
-    })();
+    const done = new AbortController();
+    const cutting = cutAgainAndAgain(Number(kafka().host.split(":")[1]), 200, done.signal);
     for (let i = 0; i < 3000; i += 100) {
       const outcomes = await publisher.publish(
         topic,
@@ -158,10 +153,11 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
       );
       expect(outcomes.filter(({ ok }) => !ok)).toEqual([]);
     }
-    isDone = true;
-    await cutting;
-    const got = (await read(topic, 3001, NOTHING_MORE_MS)).map(({ message }) => payloadText(message));
-    expect(got).toEqual(Array.from({ length: 3000 }, (_, i) => `m${i}`));
+    done.abort();
+    expect(await cutting).toBeGreaterThan(0);
+    expect(texts(await receiveAndMore(await clients.openSource(topic), 3000, NOTHING_MORE_MS))).toEqual(
+      Array.from({ length: 3000 }, (_, i) => `m${i}`),
+    );
   });
 
   test("never takes a new message for the repeat of one that was given up", async () => {
@@ -176,7 +172,7 @@ describeWhere(kafkaBrokerMissing(), "a publisher to Kafka", () => {
       { ok: false, error: { retryable: true } },
     ]);
     await eventually(async () => (await publisher.publish(topic, [messageOf("after 1"), messageOf("after 2")])).every(({ ok }) => ok));
-    const got = (await read(topic, 10, NOTHING_MORE_MS)).map(({ message }) => payloadText(message));
+    const got = texts(await receiveThrough(await clients.openSource(topic), "after 2"));
     expect(got.filter((text) => text.startsWith("after"))).toEqual(["after 1", "after 2"]);
     expect(got[0]).toBe("before");
   });

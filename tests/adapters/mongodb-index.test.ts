@@ -424,7 +424,7 @@ describeWhere(harness.missing?.(), "the index on MongoDB's protocol", () => {
     const port = await freePort();
     const first = await startMongoServer({ port });
     const other = openMetadataIndex(
-      openConnection({ uri: `mongodb://127.0.0.1:${port}/?directConnection=true&serverSelectionTimeoutMS=500`, database: "d" }),
+      openConnection({ uri: `mongodb://127.0.0.1:${port}/?directConnection=true&serverSelectionTimeoutMS=1500`, database: "d" }),
     );
     const unavailable = { code: "index_unavailable", retryable: true };
     try {

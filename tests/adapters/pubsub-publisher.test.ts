@@ -114,7 +114,7 @@ describe("requests", () => {
     answers.publish = async (request) => {
       requests.push(request);
       most = Math.max(most, ++running);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, 300));
       running--;
       return textsOf(request);
     };

@@ -100,13 +100,13 @@ describe("a source of Service Bus", () => {
   });
 
   test("keeps what a slow handler prolongs, and what waits to be asked for, beyond their locks", async () => {
-    const queue = await queueOf({ lockMs: 1_000 });
+    const queue = await queueOf({ lockMs: 2_500 });
     await load(queue, numbered(0, 200));
     const source = await openSource(queue);
     const slow = await receiveAll(source, 100);
     for (let i = 0; i < 6; i++) {
-      await sleep(500);
-      await source.extend(slow, 2_000);
+      await sleep(1_000);
+      await source.extend(slow, 5_000);
       expect(await source.receive({ ...AT_ONCE, maxMessages: 1 })).toHaveLength(1);
     }
     expect(await source.acknowledge(slow)).toBe(100);
@@ -219,7 +219,7 @@ describe("a source of Service Bus", () => {
     await publish(queue, ["m0"]);
     const source = await openSource(queue);
     expect(await source.receive({ ...AT_ONCE, maxMessages: 0 })).toEqual([]);
-    await eventually(async () => (await locked(queue)) === 1, 1_000);
+    await eventually(async () => (await locked(queue)) === 1);
     await expect((await openSource("nowhere")).receive({ ...AT_ONCE, maxMessages: 0 })).rejects.toMatchObject({ code: "topic_missing" });
   });
 

@@ -12,7 +12,7 @@ import { messageOf } from "../contract/support-messages.ts";
 import { type KafkaBroker, startKafkaBroker } from "../services/kafka-broker.ts";
 import { freshTopic } from "./support-sources.ts";
 
-export { eventually, freshTopic, numbered, receiveAll, texts } from "./support-sources.ts";
+export { eventually, freshTopic, numbered, receiveAll, receiveAndMore, receiveThrough, texts } from "./support-sources.ts";
 
 const PUBLISHED_AT_ONCE = 5_000;
 
@@ -59,12 +59,22 @@ export async function flightsToKafka(host: string, topic: string, from: number, 
 }
 
 /** Destroys this process's own connections to a port, as a network does. */
-export function cutSocketsTo(port: number): void {
+function cutSocketsTo(port: number): void {
   const handles = (process as unknown as { _getActiveHandles(): unknown[] })._getActiveHandles();
   for (const handle of handles) {
     const socket = handle as { remotePort?: number; destroy?: () => void };
     if (socket.remotePort === port) socket.destroy?.();
   }
+}
+
+/** Cuts the connections to a port after random times of up to `mostMs`, until told to stop; resolves with how often. */
+export async function cutAgainAndAgain(port: number, mostMs: number, signal: AbortSignal): Promise<number> {
+  let times = 0;
+  for (; !signal.aborted; times++) {
+    await new Promise((resolve) => setTimeout(resolve, mostMs * Math.random()));
+    cutSocketsTo(port);
+  }
+  return times;
 }
 
 export interface KafkaInTests {

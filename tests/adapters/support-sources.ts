@@ -2,14 +2,30 @@ import { randomUUID } from "node:crypto";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import { payloadText } from "../contract/support-messages.ts";
 
-/** Receives until there are `count`, or nothing more has come for `maxWaitMs`. */
-export async function receiveAll(source: Source, count: number, maxWaitMs = 5_000): Promise<Delivery[]> {
+/** Receives until there are `count`, or none has come for `maxWaitMs`. */
+export async function receiveAll(source: Source, count: number, maxWaitMs = 30_000): Promise<Delivery[]> {
   const all: Delivery[] = [];
   while (all.length < count) {
     const more = await source.receive({ maxMessages: count - all.length, maxBytes: 60_000_000, maxWaitMs });
     if (more.length === 0) break;
     all.push(...more);
   }
+  return all;
+}
+
+/** Receives until there are `count`, however slowly they come, and then what else comes within `quietMs`. */
+export async function receiveAndMore(source: Source, count: number, quietMs: number): Promise<Delivery[]> {
+  const all = await receiveAll(source, count);
+  return all.length < count ? all : [...all, ...(await receiveAll(source, Number.MAX_SAFE_INTEGER, quietMs))];
+}
+
+/** Receives until the message of this text has come. */
+export async function receiveThrough(source: Source, text: string): Promise<Delivery[]> {
+  const all: Delivery[] = [];
+  await eventually(async () => {
+    all.push(...(await source.receive({ maxMessages: 10_000, maxBytes: 60_000_000, maxWaitMs: 200 })));
+    return texts(all).includes(text);
+  });
   return all;
 }
 
