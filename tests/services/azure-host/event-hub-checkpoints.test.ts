@@ -31,7 +31,7 @@ describe("an Event Hubs function's place in its hub", () => {
       retry: "retry: { strategy: 'exponentialBackoff', maxRetryCount: -1, minimumInterval: 1000, maximumInterval: 1000 },",
     });
     await suite.send(hub, texts("a", "b"));
-    await until(() => told(host).length === 2);
+    await until(() => told(host).length >= 2);
     await host.killWorker();
     await until(() => host.invocations()["run"]?.succeeded === 1);
     expect(told(host).slice(0, 2)).toEqual([
@@ -62,10 +62,10 @@ describe("an Event Hubs function's place in its hub", () => {
   test("may end when the host is asked to; what it was at is not checkpointed and comes again", async () => {
     const hub = await suite.freshHub();
     const stateDir = freshFolder();
-    const body = "tell('in'); await new Promise((resolve) => setTimeout(resolve, 300)); tell('out');";
+    const body = "tell('in'); await new Promise((resolve) => setTimeout(resolve, 1_500)); tell('out');";
     const host = await suite.hostOf({ hub, body, options: { stateDir } });
     await suite.send(hub, texts("a"));
-    await until(() => told(host).length === 1);
+    await until(() => told(host).length >= 1);
     await host.terminate();
     expect(told(host)).toEqual(["in", "out"]);
     const next = await suite.hostOf({ hub, body, options: { stateDir } });

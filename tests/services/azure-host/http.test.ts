@@ -111,7 +111,7 @@ describe("HTTP functions", () => {
         code: `let n = 0; app.http("meet", { handler: async () => { n++; while (n < 3) await new Promise((r) => setTimeout(r, 5)); return { body: "met" }; } });
                app.http("slow", { handler: async () => { await new Promise((r) => setTimeout(r, 60_000)); } });`,
       },
-      { httpLimitMs: 500 },
+      { httpLimitMs: 3_000 },
     );
     const met = await Promise.all([1, 2, 3].map(async () => (await fetch(`${host.url}/api/meet`)).text()));
     expect(met).toEqual(["met", "met", "met"]);
@@ -125,7 +125,7 @@ describe("HTTP functions", () => {
           app.http("up/{id}", { route: "up/{id}", methods: ["POST"], handler: async (request) => ({ body: request.params.id + " " + (await request.text()), headers: { "x-own": "1" } }) });
           app.http("bad", { handler: async () => { throw new Error("it broke"); } });`,
       },
-      { httpLimitMs: 1_000 },
+      { httpLimitMs: 3_000 },
     );
     const body = ReadableStream.from([Buffer.from("kept")]);
     const init: RequestInit & { duplex: "half" } = { method: "POST", body, duplex: "half" };

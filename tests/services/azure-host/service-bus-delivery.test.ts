@@ -39,7 +39,7 @@ describe("a Service Bus function of a batch", () => {
     const { host, queue, send } = await suite.running({
       trigger: MANY_BINARY,
       body: "tell(input.length);",
-      hostJson: { minMessageBatchSize: 3, maxBatchWaitTime: "00:00:01" },
+      hostJson: { minMessageBatchSize: 3, maxBatchWaitTime: "00:00:04" },
     });
     await send(...bodies("a"));
     await send(...bodies("b"));
@@ -96,8 +96,8 @@ describe("a Service Bus function of a batch", () => {
   test("keeps no lock alive: a batch that takes longer than its lock comes again, though it succeeded", async () => {
     const { host, queue, send } = await suite.running({
       trigger: MANY_BINARY,
-      body: "tell(context.triggerMetadata.deliveryCountArray[0]); if (context.triggerMetadata.deliveryCountArray[0] === 1) await new Promise((resolve) => setTimeout(resolve, 1_000));",
-      queue: { lockMs: 500 },
+      body: "tell(context.triggerMetadata.deliveryCountArray[0]); if (context.triggerMetadata.deliveryCountArray[0] === 1) await new Promise((resolve) => setTimeout(resolve, 4_000));",
+      queue: { lockMs: 3_000 },
     });
     await send(...bodies("a"));
     await until(async () => (await suite.server.counts(queue)).completed === 1, host.output);

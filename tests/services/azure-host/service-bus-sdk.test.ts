@@ -56,9 +56,9 @@ describe("a Service Bus function with the SDK binding", () => {
 
   test("renews a lock by the settlement service", async () => {
     const { host, queue, send } = await suite.runningSdk({
-      body: `for (let i = 0; i < 6; i++) { await new Promise((resolve) => setTimeout(resolve, 250)); await actions.renewMessageLock(messages[0]); }
+      body: `for (let i = 0; i < 9; i++) { await new Promise((resolve) => setTimeout(resolve, 500)); await actions.renewMessageLock(messages[0]); }
        await actions.complete(messages[0]); tell("completed");`,
-      queue: { lockMs: 1_000 },
+      queue: { lockMs: 4_000 },
     });
     await send({ body: "x" });
     await until(() => told(host).length === 1);
@@ -81,7 +81,7 @@ describe("a Service Bus function with the SDK binding", () => {
 
   test("cannot settle after the invocation", async () => {
     const { host, send } = await suite.runningSdk({
-      body: `setTimeout(() => actions.complete(messages[0]).catch((error) => tell(error.details)), 200);`,
+      body: `setTimeout(() => actions.complete(messages[0]).catch((error) => tell(error.details)), 1_000);`,
     });
     await send({ body: "x" });
     await until(() => told(host).length === 1);
@@ -91,11 +91,12 @@ describe("a Service Bus function with the SDK binding", () => {
   test("of single messages takes several at once, and has their locks renewed", async () => {
     const { host, queue, send } = await suite.runningSdk({
       trigger: 'cardinality: "one"',
-      body: `tell("start"); await new Promise((resolve) => setTimeout(resolve, 2_500)); await actions.complete(messages);`,
-      queue: { lockMs: 1_000 },
+      body: `tell("start"); if (messages.subject === "long") await new Promise((resolve) => setTimeout(resolve, 6_000));
+        await actions.complete(messages);`,
+      queue: { lockMs: 4_000 },
       hostJson: { maxConcurrentCalls: 2 },
     });
-    await send({ body: "a" }, { body: "b" }, { body: "c" });
+    await send({ body: "a", subject: "long" }, { body: "b", subject: "long" }, { body: "c" });
     await until(() => told(host).length === 2);
     expect((await suite.server.counts(queue)).locked).toBe(2);
     await until(async () => (await suite.server.counts(queue)).completed === 3);

@@ -13,7 +13,12 @@ describe("a Service Bus function of sessions", () => {
   test("of single messages gets those of a session one after the other, and sessions beside each other", async () => {
     const { queue, host, send } = await suite.running({
       ...SESSIONS,
-      body: "tell([input, 'in']); await new Promise((resolve) => setTimeout(resolve, 300)); tell([input, 'out']);",
+      head: "const begun = new Set();",
+      body: `tell([input, 'in']);
+        begun.add(input[0]);
+        const untilMs = Date.now() + 10_000;
+        do await new Promise((resolve) => setTimeout(resolve, 300)); while (begun.size < 2 && Date.now() < untilMs);
+        tell([input, 'out']);`,
     });
     await send(...inSessions("a1", "b1", "a2", "b2"));
     await until(async () => (await suite.server.counts(queue)).completed === 4, host.output);

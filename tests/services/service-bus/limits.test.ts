@@ -44,20 +44,17 @@ describe("time", () => {
   });
 
   it("takes a message id once within the time of duplicate detection, where that is on", async () => {
-    const { sender, receiver, name } = await freshQueue({ duplicateDetectionMs: 1_000 });
+    const { sender, receiver, name } = await freshQueue({ duplicateDetectionMs: 3_000 });
     const message = { body: "one", messageId: "same" };
     await sender.sendMessages([message, message]);
     await sender.sendMessages(message);
     expect(await suite.server.counts(name)).toMatchObject({ active: 1, enqueued: 1 });
     await receiver.completeMessage(await receiveOne(receiver));
     await expect
-      .poll(
-        async () => {
-          await sender.sendMessages(message);
-          return (await suite.server.counts(name)).active;
-        },
-        { timeout: 10_000 },
-      )
+      .poll(async () => {
+        await sender.sendMessages(message);
+        return (await suite.server.counts(name)).active;
+      })
       .toBe(1);
   });
 });

@@ -48,7 +48,7 @@ describe("a lock of a message", () => {
     const before = renewed?.lockedUntilUtc as Date;
     const renewing = setInterval(() => renewed && receiver.renewMessageLock(renewed).catch(() => undefined), 150);
     suite.onEnd(() => clearInterval(renewing));
-    await expect.poll(() => suite.server.counts(name), { timeout: 10_000 }).toMatchObject({ active: 1, locked: 1 });
+    await expect.poll(() => suite.server.counts(name)).toMatchObject({ active: 1, locked: 1 });
     const [locked] = (await suite.server.messages(name)).filter(({ state }) => state === "locked");
     expect((locked?.lockedUntil as Date) > before).toBe(true);
     clearInterval(renewing);
@@ -58,11 +58,11 @@ describe("a lock of a message", () => {
   });
 
   it("is renewed by the client's own renewer for as long as it was asked to", async () => {
-    const { sender, receiver, name } = await freshQueue({ lockMs: 1_000 });
+    const { sender, receiver, name } = await freshQueue({ lockMs: 4_000 });
     await sender.sendMessages({ body: "kept" });
     const message = await receiveOne(receiver);
     const until = message.lockedUntilUtc as Date;
-    await expect.poll(async () => ((await suite.server.messages(name))[0]?.lockedUntil as Date) > until, { timeout: 5_000 }).toBe(true);
+    await expect.poll(async () => ((await suite.server.messages(name))[0]?.lockedUntil as Date) > until).toBe(true);
     await receiver.completeMessage(message);
   });
 

@@ -18,8 +18,9 @@ describe("a connection that is cut", () => {
     await sender.sendMessages({ body: 0 });
     await expect.poll(() => seen.size).toBe(1);
     expect(await suite.server.dropConnections()).toBeGreaterThan(0);
+    await expect.poll(() => suite.server.links(name)).toBe(1);
     for (let body = 1; body <= 20; body++) await sender.sendMessages({ body });
-    await expect.poll(() => seen.size, { timeout: 10_000 }).toBe(21);
+    await expect.poll(() => seen.size).toBe(21);
     await expect.poll(() => suite.server.counts(name)).toMatchObject({ active: 0 });
   });
 
@@ -83,13 +84,11 @@ describe("a server that is away", () => {
     const { sender, name } = await freshQueue();
     await suite.server.beginOutage({ kind: "refuse-connections", forMs: 200 });
     await expect
-      .poll(
-        () =>
-          sender
-            .sendMessages({ body: 1 })
-            .then(() => "sent")
-            .catch(() => "failed"),
-        { timeout: 5_000 },
+      .poll(() =>
+        sender
+          .sendMessages({ body: 1 })
+          .then(() => "sent")
+          .catch(() => "failed"),
       )
       .toBe("sent");
     expect(await suite.server.counts(name)).toMatchObject({ enqueued: 1 });

@@ -82,7 +82,7 @@ describe("a receive that finds less than it asks for", () => {
     const { sender, receiver } = await freshQueue();
     for (let round = 0; round < 3; round++) expect(await receiver.receiveMessages(10, BRIEFLY)).toEqual([]);
     await sender.sendMessages({ body: "late" });
-    expect(bodiesOf(await receiver.receiveMessages(10, BRIEFLY))).toEqual(["late"]);
+    expect(bodiesOf(await receiver.receiveMessages(10, { maxWaitTimeInMs: 20_000 }))).toEqual(["late"]);
     // A link that was closed for want of an answer to its drain would be another one now.
     const link = (receiver as unknown as { _batchingReceiver: { link: { isOpen(): boolean; name: string } } })._batchingReceiver.link;
     const { name } = link;

@@ -82,12 +82,13 @@ describe("settling", () => {
     }
     await receiveOne(receiver);
     let settled = 0;
-    for (;;) {
-      const messages = await receiver.receiveMessages(500, { maxWaitTimeInMs: 500 });
+    while (settled < 2_047) {
+      const messages = await receiver.receiveMessages(500, { maxWaitTimeInMs: 20_000 });
       if (messages.length === 0) break;
       await Promise.all(messages.map((message) => receiver.completeMessage(message)));
       settled += messages.length;
     }
     expect(settled).toBe(2_047);
+    expect(await receiver.receiveMessages(500, { maxWaitTimeInMs: 500 })).toEqual([]);
   });
 });

@@ -28,9 +28,10 @@ export interface FreshQueue {
 
 /** Nothing is tried again, so that each failure shows. */
 export const ONE_TRY = { maxRetries: 0, timeoutInMs: 10_000 };
-/** What is cut waits a second for its answer. */
-export const ONE_SHORT_TRY = { maxRetries: 0, timeoutInMs: 1_000 };
-export const ONE_MORE_TRY = { maxRetries: 1, timeoutInMs: 1_000, retryDelayInMs: 10 };
+/** What is cut waits as long for its answer; within the same time the other tries open and send. */
+const SHORT_TRY_MS = 3_000;
+export const ONE_SHORT_TRY = { maxRetries: 0, timeoutInMs: SHORT_TRY_MS };
+export const ONE_MORE_TRY = { maxRetries: 1, timeoutInMs: SHORT_TRY_MS, retryDelayInMs: 10 };
 /** For receives that should find nothing. */
 export const BRIEFLY = { maxWaitTimeInMs: 150 };
 
@@ -78,7 +79,7 @@ export const bodiesOf = (messages: readonly ServiceBusReceivedMessage[]): unknow
 export async function receive(receiver: ServiceBusReceiver, count: number): Promise<ServiceBusReceivedMessage[]> {
   const messages: ServiceBusReceivedMessage[] = [];
   while (messages.length < count) {
-    const some = await receiver.receiveMessages(count - messages.length, { maxWaitTimeInMs: 5_000 });
+    const some = await receiver.receiveMessages(count - messages.length, { maxWaitTimeInMs: 20_000 });
     if (some.length === 0) throw new Error(`receiving ${count} messages: only ${messages.length} came`);
     messages.push(...some);
   }

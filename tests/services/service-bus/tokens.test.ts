@@ -62,7 +62,7 @@ describe("a shared access signature", () => {
     const { name } = await freshQueue();
     const raw = await openRaw(suite.server);
     suite.onEnd(raw.close);
-    expect(await raw.putToken(name, signature(uri(name), 2))).toBe(202);
+    expect(await raw.putToken(name, signature(uri(name), 5))).toBe(202);
     const sender = await raw.openSender(name);
     expect(sender.error).toBeUndefined();
     expect(await raw.detached(sender)).toMatchObject({ condition: "amqp:unauthorized-access" });
