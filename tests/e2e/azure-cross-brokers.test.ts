@@ -9,7 +9,7 @@ import { ensureBundles } from "../services/bundles.ts";
 import { type KafkaBroker, kafkaBrokerMissing, startKafkaBroker } from "../services/kafka-broker.ts";
 import { type PubsubEmulator, pubsubEmulatorMissing, startPubsubEmulator } from "../services/pubsub-emulator.ts";
 import { call, indexed, pipelineOf, stored, until } from "./support-azure.ts";
-import { publishTo, QUICK, runTimer } from "./support-azure-brokers.ts";
+import { drain, publishTo, QUICK } from "./support-azure-brokers.ts";
 import { contentsOf, KINDS, type Kind, MAPPINGS, variantOf } from "./support-azure-mappings.ts";
 
 const topicOf = (from: Kind, to: Kind) => `${from}-to-${to}`;
@@ -56,9 +56,10 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing() ?? pubsubEmulatorMissi
       host: { timers: false },
     });
     for (const kind of KINDS) await publishTo(cloud, kind, `from-${kind}`, contentsOf(kind));
-    for (const kind of ["kafka", "pubsub", "event-hubs"] as const) await runTimer(cloud, `persist-from-${kind}`);
+    const drained = ["kafka", "pubsub", "event-hubs"] as const;
+    await Promise.all(drained.map((kind) => drain(cloud, `from-${kind}`, `raw/from-${kind}/`, contentsOf(kind).length)));
     for (const kind of KINDS) await indexed(cloud, `from-${kind}`, contentsOf(kind).length);
-  }, 180_000);
+  }, 300_000);
   afterAll(async () => {
     await cloud?.stop();
     await Promise.all([kafka?.stop(), emulator?.stop()]);

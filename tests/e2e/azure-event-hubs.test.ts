@@ -91,9 +91,14 @@ describeWhere(azureCloudMissing(), "the function app on Event Hubs", () => {
 
   test("loses nothing of a drain whose worker is killed: the next runs go on", async () => {
     const digests = await publish("drained-killed", flights(KILLED));
+    storage.holdAfterOne();
     await runTimer(cloud, "persist-drained-killed");
-    await until("the first objects", async () => (await stored(cloud, folder("drained-killed"))).length > 0);
+    await until(
+      "the first object, and another under way",
+      async () => (await stored(cloud, folder("drained-killed"))).length > 0 && storage.held() > 0,
+    );
     await cloud.host.killWorker();
+    storage.allow();
     await until("the end of the run that was killed", () => endedRuns(cloud, "persist-drained-killed").failed === 1);
     await drain(cloud, "drained-killed", folder("drained-killed"), KILLED);
     await expectWhole(cloud, "drained-killed", folder("drained-killed"), digests);

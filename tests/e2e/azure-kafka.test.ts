@@ -58,7 +58,12 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
         classic: pipeline("classic", "flights", { binding: "classic" }),
         ...Object.fromEntries(others),
       },
-      environment: { ...QUICK, PERSISTOR_KAFKA: JSON.stringify({ brokers: [kafka.host] }) },
+      environment: {
+        ...QUICK,
+        // The host's consumers run in this process, which also reads all that was stored.
+        AzureFunctionsJobHost__extensions__kafka__sessionTimeoutMs: "30000",
+        PERSISTOR_KAFKA: JSON.stringify({ brokers: [kafka.host] }),
+      },
       host: {
         timers: false,
         onLine: (line) => {
@@ -99,9 +104,11 @@ describeWhere(azureCloudMissing() ?? kafkaBrokerMissing(), "the function app on 
 
   test("loses nothing of a drain whose worker is killed: the next runs go on", async () => {
     const sent = await publish("killed", flights(KILLED));
+    storage.holdAfterOne();
     await runTimer(cloud, "persist-killed");
-    await until("the first objects", async () => (await stored(cloud, "killed/")).length > 0);
+    await until("the first object, and another under way", async () => (await stored(cloud, "killed/")).length > 0 && storage.held() > 0);
     await cloud.host.killWorker();
+    storage.allow();
     await until("the end of the run that was killed", () => endedRuns(cloud, "persist-killed").failed === 1);
     await drain(cloud, "killed", "killed/", KILLED);
     await expectWhole(cloud, "killed", "killed/", sent);

@@ -3,16 +3,19 @@ import { describeWhere } from "../contract/support-ports.ts";
 import { AZURE_APP, type AzureCloud, azureCloudMissing } from "../services/azure-cloud.ts";
 import { startAzureHostProcess } from "../services/azure-host/process.ts";
 import { audited, call, resubmitted, stored, until } from "./support-azure.ts";
-import { drained, expectWhole, indexerOf, publishFlights, queuePipelines, sleep, startFaultCloud } from "./support-azure-faults.ts";
+import { drained, ENTITY, expectWhole, indexerOf, publishFlights, queuePipelines, sleep, startFaultCloud } from "./support-azure-faults.ts";
 
 const KILLS = 8;
 const MESSAGES = 10_000;
+/** Long enough for a worker that begins anew on a machine that has much to do: what it gets first is not to be lost before it renews locks. */
+const LOCK_MS = 15_000;
 
 describeWhere(azureCloudMissing(), "the function app on Service Bus that is ended in the middle", () => {
   let cloud: AzureCloud;
 
   beforeAll(async () => {
     cloud = await startFaultCloud({
+      entity: { ...ENTITY, lockMs: LOCK_MS },
       pipelines: queuePipelines(["worker", "machine", "graceful"]),
       destinations: { replay: { broker: "service-bus", topic: "replay" } },
     });

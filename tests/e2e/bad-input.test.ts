@@ -163,7 +163,7 @@ describe("names that lead out of a folder", () => {
       expect(answer.body).toMatchObject({ status: answer.status, title: expect.any(String), detail: expect.any(String) });
     }
     expect(await topics()).toBe(before);
-    expect((await host.call("GET", "/readyz")).status).toBe(200);
+    await expect.poll(async () => (await host.call("GET", "/readyz")).status).toBe(200);
   });
 });
 

@@ -8,6 +8,8 @@ import { audited, call, countOf, ended, indexed, pipelineOf, publishFlights, res
 
 const TOPICS = ["killed", "refused", "cut", "unindexed", "mongoless", "doubled", "plain", "small", "terminated"] as const;
 const pipeline = (topic: string, change: Record<string, unknown> = {}) => ({ ...pipelineOf(topic, "{topic}"), ...change });
+/** Pushes of a subscription in flight at once. */
+const PUSHES = 200;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that fail", () => {
@@ -25,7 +27,7 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
         bucketless: pipeline("bucketless", { store: { kind: "gcs", bucket: "no-such-bucket", path: "{topic}" } }),
       },
       destinations: { replay: { broker: "pubsub", topic: "replay" }, gone: { broker: "pubsub", topic: "gone" } },
-      pushConcurrency: 200,
+      pushConcurrency: PUSHES,
       storageUrl: async (url) => {
         storage = await startFaultProxy(url);
         return storage.url;
@@ -121,7 +123,10 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
     await cloud.pubsub.subscription("late-index-indexer").delete();
     // A topic takes, and drops, what is published before it has its subscription: nothing comes so far until both are there.
     storage.fail({ kind: "answer", status: 503 });
+    const answered = () => cloud.pumps.unindexed?.stats().pushed ?? 0;
+    const before = answered();
     await sleep(4_000);
+    await until("pushes under way to be answered", () => answered() >= before + 2 * PUSHES);
     await cloud.pubsub.createTopic("late-index");
     await cloud.pubsub.topic("late-index").createSubscription("late-index-indexer", { ackDeadlineSeconds: 60 });
     storage.fail(null);
@@ -225,7 +230,7 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
   test("tell Pub/Sub to slow down where they hold as much as they may, and take the rest once it is stored", async () => {
     const token = await cloud.triggerToken();
     const before = await countOf(cloud, "plain");
-    storage.fail({ kind: "delay", delayMs: 2_000 });
+    storage.fail({ kind: "delay", delayMs: 8_000 });
     const data = Buffer.alloc(9_000_000, "held").toString("base64");
     const waiting = new Set(Array.from({ length: 10 }, (_, i) => `held-${i}`));
     const statuses: number[] = [];
@@ -234,6 +239,7 @@ describeWhere(gcpCloudMissing()[0], "the functions on Google Cloud's parts that 
         [...waiting].map(async (messageId) => {
           const status = await postPush(cloud, "plain", token, { messageId, data });
           statuses.push(status);
+          if (status === 429) storage.fail(null);
           if (status === 204) waiting.delete(messageId);
         }),
       );

@@ -136,7 +136,7 @@ describe("the first run", () => {
   });
 
   it.each([
-    ["at a pace", "&rate=8000"],
+    ["at a pace", "&rate=4000"],
     ["as fast as it goes", ""],
   ])(
     "went before: a resubmission of all flights %s, killed half way, ends by itself after a restart with each one sent and verified",

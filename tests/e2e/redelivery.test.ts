@@ -202,7 +202,7 @@ describe("a delivery whose settling was lost", () => {
   it("comes again, with others, and is indexed once", async () => {
     await local.stop();
     let lost = 0;
-    const leaseMs = 400;
+    const leaseMs = 1_500;
     await local.start({
       beforeStart: (_, broker) => broker.createSubscription("orders", "persistor", { durable: true, leaseMs }),
       wrap: {

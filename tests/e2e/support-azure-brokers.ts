@@ -17,6 +17,8 @@ import { type FaultProxy, startFaultProxy } from "../services/fault-proxy.ts";
 import { audited, countOf, flight, indexed, stored, until } from "./support-azure.ts";
 
 const PUBLISHED_AT_ONCE = 5_000;
+/** Longer than anyone waits. */
+const HELD_MS = 120_000;
 
 /** Batches that are not full are handed over soon. */
 export const QUICK = {
@@ -75,7 +77,11 @@ export interface ProxiedStorage {
   option: Pick<AzureCloudOptions, "storage">;
   /** Every write of an object is refused, until `allow`. */
   refuse(): void;
+  /** From now on one object is written, and the writes of all others hang, until `allow`. */
+  holdAfterOne(): void;
   allow(): void;
+  /** How many writes hang or hung. */
+  held(): number;
   /** How many requests were refused. */
   refused(): number;
   close(): Promise<void>;
@@ -84,6 +90,7 @@ export interface ProxiedStorage {
 export function proxiedStorage(): ProxiedStorage {
   let proxy: FaultProxy | undefined;
   let refusals = 0;
+  let holds = 0;
   const opened = () => {
     if (!proxy) throw new Error("using the proxy of Blob Storage: the cloud has not started");
     return proxy;
@@ -100,7 +107,17 @@ export function proxiedStorage(): ProxiedStorage {
       },
     },
     refuse: () => opened().fail({ kind: "answer", status: 503, headers: { "x-ms-error-code": "ServerBusy" }, matches }),
+    holdAfterOne() {
+      let puts = 0;
+      const isHeld = ({ method, url }: { method: string; url: string }) => {
+        if (method !== "PUT" || !url.includes("/lake/") || ++puts === 1) return false;
+        holds++;
+        return true;
+      };
+      opened().fail({ kind: "delay", delayMs: HELD_MS, matches: isHeld });
+    },
     allow: () => opened().fail(null),
+    held: () => holds,
     refused: () => refusals,
     close: async () => proxy?.close(),
   };

@@ -9,6 +9,9 @@ import type { AzureCloud } from "../services/azure-cloud.ts";
 
 const GIVE_UP_AFTER_MS = 240_000;
 const PUBLISHED_AT_ONCE = 2_500;
+/** How long the next messages may take that must come, and such as must not. */
+const NEXT_WITHIN_MS = 30_000;
+const QUIET_MS = 1_000;
 
 /** A pipeline into `raw/` of the container, with index and dead letters at Service Bus. */
 export function pipelineOf(
@@ -48,17 +51,20 @@ export async function publishToServiceBus(
   return contents.map((content) => digestOf(content).toString("hex"));
 }
 
-/** What a subscription holds, read until so many came or it is quiet. */
+/** So many messages of a subscription, and what comes soon after them. */
 export async function receivedFromServiceBus({ serviceBus }: AzureCloud, topic: string, count: number) {
   const broker = await openServiceBus({ connectionString: serviceBus.connectionString }, { dataDir: "" });
   const source = await broker.openSource({ id: topic, topic, subscription: "check" });
   const found: { digest: string; message: MessageContent }[] = [];
-  for (let isQuiet = false; found.length < count && !isQuiet; ) {
-    const deliveries = await source.receive({ maxMessages: 5_000, maxBytes: 32_000_000, maxWaitMs: 3_000 });
+  const receive = async (maxMessages: number, maxWaitMs: number) => {
+    const deliveries = await source.receive({ maxMessages, maxBytes: 32_000_000, maxWaitMs });
     for (const { message } of deliveries) found.push({ digest: digestOf(message).toString("hex"), message });
     await source.acknowledge(deliveries);
-    isQuiet = deliveries.length === 0;
-  }
+    return deliveries.length;
+  };
+  let isQuiet = false;
+  while (found.length < count && !isQuiet) isQuiet = (await receive(Math.min(5_000, count - found.length), NEXT_WITHIN_MS)) === 0;
+  await receive(5_000, QUIET_MS);
   await broker.close();
   return found;
 }

@@ -11,6 +11,9 @@ import type { GcpCloud } from "../services/gcp-cloud.ts";
 const PUBLISHED_AT_ONCE = 1_000;
 const CALLS_IN_FLIGHT = 4;
 const GIVE_UP_AFTER_MS = 240_000;
+/** How long the next messages may take that must come, and such as must not. */
+const NEXT_WITHIN_MS = 30_000;
+const QUIET_MS = 1_000;
 
 /** A pipeline of Pub/Sub into `raw/` of the bucket, with index and dead letters. */
 export function pipelineOf(topic: string, path: string): Record<string, unknown> {
@@ -63,17 +66,20 @@ export async function publishFlights(
   return digests;
 }
 
-/** What a subscription holds, read to its end: the digest and ordering key of each message, in the order of delivery. */
+/** So many messages of a subscription, and what comes soon after them: the digest and ordering key of each, in the order of delivery. */
 export async function received({ emulator, projectId }: GcpCloud, topic: string, count: number) {
   const broker = await openBroker({ projectId, emulatorHost: emulator.host }, { dataDir: "" });
   const source = await broker.openSource({ id: topic, topic, subscription: `${topic}-check` });
   const found: { digest: string; orderingKey: string }[] = [];
-  for (let isQuiet = false; found.length < count && !isQuiet; ) {
-    const deliveries = await source.receive({ maxMessages: 5_000, maxBytes: 32_000_000, maxWaitMs: 3_000 });
+  const receive = async (maxMessages: number, maxWaitMs: number) => {
+    const deliveries = await source.receive({ maxMessages, maxBytes: 32_000_000, maxWaitMs });
     for (const { message } of deliveries) found.push({ digest: digestOf(message).toString("hex"), orderingKey: message.orderingKey });
     await source.acknowledge(deliveries);
-    isQuiet = deliveries.length === 0;
-  }
+    return deliveries.length;
+  };
+  let isQuiet = false;
+  while (found.length < count && !isQuiet) isQuiet = (await receive(Math.min(5_000, count - found.length), NEXT_WITHIN_MS)) === 0;
+  await receive(5_000, QUIET_MS);
   await source.close();
   await broker.close();
   return found;

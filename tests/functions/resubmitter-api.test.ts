@@ -161,11 +161,11 @@ describe("the Resubmitter API", () => {
   it("keeps a given pace, stops when cancelled, and goes on where it was", async () => {
     const { body } = await host.call(
       "POST",
-      "/resubmitter/range/orders?topic=paced&rate=100",
+      "/resubmitter/range/orders?topic=paced&rate=50",
       { broker_id: "orders" },
       { prefer: "respond-async" },
     );
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await expect.poll(async () => (await textsOf("paced")).length).toBeGreaterThan(0);
     await host.call("POST", `/resubmitter/jobs/${body.job}/cancel`);
     const cancelled = await untilEnded(body.job);
     expect(cancelled.state).toBe("cancelled");

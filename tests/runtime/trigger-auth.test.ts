@@ -141,11 +141,11 @@ describe("a token that was verified", () => {
 
   it("still expires", async () => {
     const auth = createTriggerAuth(settingsOf());
-    const token = await tokenOf({ exp: nowS() + 100 });
+    const token = await tokenOf({ exp: nowS() + 110 });
     await show(auth, token);
     passS(125);
     await show(auth, token);
-    passS(10);
+    passS(20);
     const error = await refusal(show(auth, token));
     expect([error.status, error.message]).toEqual([401, expect.stringContaining("expired")]);
   });
