@@ -165,7 +165,9 @@ describe("the Resubmitter API", () => {
       { broker_id: "orders" },
       { prefer: "respond-async" },
     );
-    await expect.poll(async () => (await textsOf("paced")).length).toBeGreaterThan(0);
+    const firstOf = async () =>
+      (await host.call("POST", "/topics/paced/subscriptions/first:pull", { maxMessages: 1 })).body.receivedMessages;
+    await expect.poll(firstOf).toHaveLength(1);
     await host.call("POST", `/resubmitter/jobs/${body.job}/cancel`);
     const cancelled = await untilEnded(body.job);
     expect(cancelled.state).toBe("cancelled");
