@@ -1,6 +1,9 @@
 import { randomUUID } from "node:crypto";
+import type { Message } from "../../shared/core/message.ts";
 import type { Delivery, Source } from "../../shared/core/ports/source.ts";
 import { payloadText } from "../contract/support-messages.ts";
+
+const TAKEN_AT_ONCE = 5_000;
 
 /** Receives until there are `count`, or none has come for `maxWaitMs`. */
 export async function receiveAll(source: Source, count: number, maxWaitMs = 30_000): Promise<Delivery[]> {
@@ -17,6 +20,20 @@ export async function receiveAll(source: Source, count: number, maxWaitMs = 30_0
 export async function receiveAndMore(source: Source, count: number, quietMs: number): Promise<Delivery[]> {
   const all = await receiveAll(source, count);
   return all.length < count ? all : [...all, ...(await receiveAll(source, Number.MAX_SAFE_INTEGER, quietMs))];
+}
+
+/** As `receiveAndMore`, and acknowledges what comes at once: for more messages than a source lets be held. */
+export async function takeAndMore(source: Source, count: number, quietMs: number): Promise<Message[]> {
+  const all: Message[] = [];
+  while (all.length < count) {
+    const deliveries = await receiveAll(source, Math.min(TAKEN_AT_ONCE, count - all.length));
+    if (deliveries.length === 0) return all;
+    await source.acknowledge(deliveries);
+    all.push(...deliveries.map(({ message }) => message));
+  }
+  const more = await receiveAll(source, TAKEN_AT_ONCE, quietMs);
+  await source.acknowledge(more);
+  return [...all, ...more.map(({ message }) => message)];
 }
 
 /** Receives until the message of this text has come. */

@@ -59,7 +59,7 @@ describeWhere(kafkaBrokerMissing(), "the consumers of a group of Kafka", () => {
     for (let round = 0; round < 3; round++) {
       const before = other.joined();
       const frozenBefore = frozen.joined();
-      frozen.freeze();
+      await frozen.freeze();
       await sleep(2.5 * SESSION_MS);
       await until("the other to be given its partitions", () => other.joined() > before);
       frozen.thaw();

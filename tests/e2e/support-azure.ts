@@ -5,12 +5,12 @@ import { open as openStore } from "../../shared/adapters/stores/azure-blob/adapt
 import { readObject } from "../../shared/core/avro/object-file.ts";
 import { digestOf } from "../../shared/core/digest.ts";
 import { type Message, type MessageContent, uniqueIdOf } from "../../shared/core/message.ts";
+import { takeAndMore } from "../adapters/support-sources.ts";
 import type { AzureCloud } from "../services/azure-cloud.ts";
 
 const GIVE_UP_AFTER_MS = 240_000;
 const PUBLISHED_AT_ONCE = 2_500;
-/** How long the next messages may take that must come, and such as must not. */
-const NEXT_WITHIN_MS = 30_000;
+/** How long is waited for messages that must not come. */
 const QUIET_MS = 1_000;
 
 /** A pipeline into `raw/` of the container, with index and dead letters at Service Bus. */
@@ -55,18 +55,9 @@ export async function publishToServiceBus(
 export async function receivedFromServiceBus({ serviceBus }: AzureCloud, topic: string, count: number) {
   const broker = await openServiceBus({ connectionString: serviceBus.connectionString }, { dataDir: "" });
   const source = await broker.openSource({ id: topic, topic, subscription: "check" });
-  const found: { digest: string; message: MessageContent }[] = [];
-  const receive = async (maxMessages: number, maxWaitMs: number) => {
-    const deliveries = await source.receive({ maxMessages, maxBytes: 32_000_000, maxWaitMs });
-    for (const { message } of deliveries) found.push({ digest: digestOf(message).toString("hex"), message });
-    await source.acknowledge(deliveries);
-    return deliveries.length;
-  };
-  let isQuiet = false;
-  while (found.length < count && !isQuiet) isQuiet = (await receive(Math.min(5_000, count - found.length), NEXT_WITHIN_MS)) === 0;
-  await receive(5_000, QUIET_MS);
+  const messages = await takeAndMore(source, count, QUIET_MS);
   await broker.close();
-  return found;
+  return messages.map((message) => ({ digest: digestOf(message).toString("hex"), message }));
 }
 
 /** Every stored message under a folder: unique id, digest and object. */

@@ -6,13 +6,13 @@ import { readObject } from "../../shared/core/avro/object-file.ts";
 import { digestOf } from "../../shared/core/digest.ts";
 import { type MessageContent, uniqueIdOf } from "../../shared/core/message.ts";
 import type { ObjectStore } from "../../shared/core/ports/object-store.ts";
+import { takeAndMore } from "../adapters/support-sources.ts";
 import type { GcpCloud } from "../services/gcp-cloud.ts";
 
 const PUBLISHED_AT_ONCE = 1_000;
 const CALLS_IN_FLIGHT = 4;
 const GIVE_UP_AFTER_MS = 240_000;
-/** How long the next messages may take that must come, and such as must not. */
-const NEXT_WITHIN_MS = 30_000;
+/** How long is waited for messages that must not come. */
 const QUIET_MS = 1_000;
 
 /** A pipeline of Pub/Sub into `raw/` of the bucket, with index and dead letters. */
@@ -70,19 +70,10 @@ export async function publishFlights(
 export async function received({ emulator, projectId }: GcpCloud, topic: string, count: number) {
   const broker = await openBroker({ projectId, emulatorHost: emulator.host }, { dataDir: "" });
   const source = await broker.openSource({ id: topic, topic, subscription: `${topic}-check` });
-  const found: { digest: string; orderingKey: string }[] = [];
-  const receive = async (maxMessages: number, maxWaitMs: number) => {
-    const deliveries = await source.receive({ maxMessages, maxBytes: 32_000_000, maxWaitMs });
-    for (const { message } of deliveries) found.push({ digest: digestOf(message).toString("hex"), orderingKey: message.orderingKey });
-    await source.acknowledge(deliveries);
-    return deliveries.length;
-  };
-  let isQuiet = false;
-  while (found.length < count && !isQuiet) isQuiet = (await receive(Math.min(5_000, count - found.length), NEXT_WITHIN_MS)) === 0;
-  await receive(5_000, QUIET_MS);
+  const messages = await takeAndMore(source, count, QUIET_MS);
   await source.close();
   await broker.close();
-  return found;
+  return messages.map((message) => ({ digest: digestOf(message).toString("hex"), orderingKey: message.orderingKey }));
 }
 
 /** Every stored message under a folder: unique id, digest and object. */
@@ -168,4 +159,26 @@ export async function until(what: string, isSo: () => Promise<boolean> | boolean
     if (Date.now() > endMs) throw new Error(`waiting for ${what}: it did not come`);
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
+}
+
+/** So many drains get all that waits, however slow the machine is. */
+export const MOST_DRAINS = 10;
+
+/**
+ * Drains until so many are stored in all: a drain that gets nothing for a while, as on a slow machine, takes the source for empty. Resolves with
+ * what each answered.
+ */
+export async function drainsUntilStored(
+  count: number,
+  drain: () => Promise<Record<string, unknown>>,
+  before: readonly Record<string, unknown>[] = [],
+): Promise<Record<string, unknown>[]> {
+  const answers = [...before];
+  while (storedBy(answers) < count && answers.length < before.length + MOST_DRAINS) answers.push(await drain());
+  return answers;
+}
+
+/** How many messages these drains stored. */
+export function storedBy(answers: readonly Record<string, unknown>[]): number {
+  return answers.reduce((sum, { stored: count }) => sum + Number(count), 0);
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freeze, thaw } from "../services/freezing.ts";
 import type { ConsumerPlan } from "../services/kafka-consumer-child.ts";
 import { type Rig, SESSION_MS } from "./support-kafka.ts";
 import { until } from "./support-local.ts";
@@ -17,7 +18,7 @@ export interface Consumer {
   /** Asks it to end; resolves with how it did. */
   terminate(): Promise<{ code: number | null; signal: string | null }>;
   /** Keeps it from running, and lets it run again. */
-  freeze(): void;
+  freeze(): Promise<void>;
   thaw(): void;
   /** Resolves when it has ended: true where it was killed. Throws with its output where it failed. */
   ended(): Promise<boolean>;
@@ -71,8 +72,8 @@ export async function startConsumer(rig: Rig, plan: Partial<ConsumerPlan> = {}):
       child.kill("SIGTERM");
       return hasEnded();
     },
-    freeze: () => void child.kill("SIGSTOP"),
-    thaw: () => void child.kill("SIGCONT"),
+    freeze: () => freeze(child.pid as number),
+    thaw: () => thaw(child.pid as number),
     async ended() {
       const { code, signal } = await hasEnded();
       if (signal === "SIGKILL") return true;
